@@ -1,1 +1,32 @@
-//! placeholder
+//! The host side of a container's life: create, start, run, exec, pause, delete; the state on
+//! disk; hooks; terminals.
+//!
+//! Owns: the order in which things are made and unmade, so that a kill of this program at any
+//! point leaves something `delete --force` can clean up. Must not: parse command lines or print.
+
+pub mod console;
+pub mod create;
+pub mod delete;
+mod embed;
+pub mod error;
+mod foreground;
+pub mod hooks;
+mod host_mounts;
+mod launch;
+mod notify;
+pub mod options;
+pub mod pause;
+pub mod run;
+pub mod start;
+pub mod state;
+pub mod status;
+pub mod store;
+mod talk;
+pub mod time;
+mod userns;
+
+pub use error::{Error, Result};
+pub use options::{CgroupManager, CreateOptions, Globals, RunOptions};
+pub use state::{OciState, State};
+pub use status::Status;
+pub use store::{Container, Store};
