@@ -2,8 +2,12 @@
 #![no_std]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 use core::ffi::CStr;
+
+pub mod error;
 
 /// Runs the init; `sync` is the decimal number of the sync socket.
 #[must_use]
