@@ -1,1 +1,12 @@
-//! placeholder
+//! The stop engine of Runsig: signals that arrive, stops that end well, and the truth about what is
+//! still alive.
+//!
+//! Owns: signal names, who a signal is for, what it will do there, sending it to everybody without
+//! a race, stop plans, waiting, and the reports about all this.
+//!
+//! Must not: know how a container is stored (callers give it a target), make or remove anything,
+//! print, or exit. It returns what happened; the verbs decide what to say.
+
+pub mod names;
+
+pub use names::{Signal, Source, default_signal};
