@@ -157,18 +157,75 @@ wire_enum! {
     }
 }
 
+impl Op {
+    /// A few words for messages.
+    #[must_use]
+    pub fn words(&self) -> &'static str {
+        match self {
+            Self::Plan => "reading the plan",
+            Self::JoinNamespace => "joining a namespace",
+            Self::Unshare => "creating namespaces",
+            Self::TimeOffsets => "setting time offsets",
+            Self::Network => "setting up the loopback interface",
+            Self::PrepareRoot => "preparing the rootfs",
+            Self::Mount => "mounting",
+            Self::MountPoint => "making a mount point",
+            Self::Device => "creating a device",
+            Self::Link => "creating a link",
+            Self::Hook => "running a hook",
+            Self::SwitchRoot => "changing the root",
+            Self::Console => "setting up the console",
+            Self::Hostname => "setting the hostname",
+            Self::Domainname => "setting the domainname",
+            Self::Sysctl => "writing a sysctl",
+            Self::MaskPath => "masking a path",
+            Self::ReadonlyPath => "making a path read-only",
+            Self::ReadonlyRoot => "making the rootfs read-only",
+            Self::Label => "setting the security label",
+            Self::Keyring => "joining the session keyring",
+            Self::Scheduler => "setting the scheduler",
+            Self::IoPriority => "setting the io priority",
+            Self::Affinity => "setting the CPU affinity",
+            Self::MemoryPolicy => "setting the memory policy",
+            Self::Personality => "setting the personality",
+            Self::NoNewPrivs => "setting no_new_privs",
+            Self::Capabilities => "applying capabilities",
+            Self::Groups => "setgroups",
+            Self::Gid => "setgid",
+            Self::Uid => "setuid",
+            Self::Seccomp => "loading the seccomp filter",
+            Self::Cwd => "changing to the working directory",
+            Self::CwdOutside => "checking the working directory",
+            Self::FindExecutable => "finding the executable",
+            Self::Exec => "exec",
+            Self::ExecFifo => "waiting on the exec fifo",
+            Self::Sync => "talking to the runtime",
+            Self::Descriptors => "passing descriptors",
+            Self::NetDevice => "moving a network device",
+            Self::Session => "starting a session",
+        }
+    }
+}
+
 /// The longest frame accepted: a plan holds a whole environment and a filter, and no more.
 const LONGEST: usize = 64 << 20;
+
+/// One message as it goes over the socket: its length, then its body.
+#[must_use]
+pub fn to_bytes<T: Wire>(message: &T) -> Vec<u8> {
+    let body = encode(message);
+    let mut bytes = Vec::with_capacity(body.len() + 4);
+    bytes.extend_from_slice(&(body.len() as u32).to_le_bytes());
+    bytes.extend_from_slice(&body);
+    bytes
+}
 
 /// Sends one message. A closed other side gives `EPIPE`, never a SIGPIPE.
 ///
 /// # Errors
 /// As sendmsg(2).
 pub fn send<T: Wire>(sock: BorrowedFd<'_>, message: &T) -> Result<(), Errno> {
-    let body = encode(message);
-    let mut bytes = Vec::with_capacity(body.len() + 4);
-    bytes.extend_from_slice(&(body.len() as u32).to_le_bytes());
-    bytes.extend_from_slice(&body);
+    let bytes = to_bytes(message);
     let mut rest = bytes.as_slice();
     while !rest.is_empty() {
         let sent = net::send_with_fds(sock, rest, &[])?;

@@ -4,6 +4,8 @@
 //! Owns: the order in which things are made and unmade, so that a kill of this program at any
 //! point leaves something `delete --force` can clean up. Must not: parse command lines or print.
 
+mod bundle;
+mod cgroup_mounts;
 pub mod console;
 pub mod create;
 pub mod delete;

@@ -51,7 +51,7 @@ impl OwnedFd {
 impl<'a> BorrowedFd<'a> {
     /// A descriptor known by its number, for one that stays open for as long as it is used.
     #[must_use]
-    pub fn from_raw(fd: RawFd) -> Self {
+    pub const fn from_raw(fd: RawFd) -> Self {
         Self(fd, PhantomData)
     }
     /// The number.

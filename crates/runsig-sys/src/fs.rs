@@ -316,6 +316,9 @@ pub fn unlinkat(dir: BorrowedFd<'_>, path: &CStr, directory: bool) -> Result<()>
     unsafe { sys!(k::__NR_unlinkat, dir.arg(), path.as_ptr() as usize, flags as usize) }.map(drop)
 }
 
+/// [`renameat`]: fail when the new name is taken (3.15).
+pub const RENAME_NOREPLACE: u32 = k::RENAME_NOREPLACE;
+
 /// Renames. <https://man7.org/linux/man-pages/man2/renameat2.2.html>
 ///
 /// # Errors
@@ -520,6 +523,17 @@ pub fn memfd(name: &CStr) -> Result<OwnedFd> {
     };
     create(base | k::MFD_EXEC)
         .or_else(|errno| if errno == Errno::EINVAL { create(base) } else { Err(errno) })
+        .map(|fd| OwnedFd::from_raw(fd as i32))
+}
+
+/// An anonymous file for data. Nothing in it is ever executed, so `vm.memfd_noexec` may forbid that.
+/// <https://man7.org/linux/man-pages/man2/memfd_create.2.html>
+///
+/// # Errors
+/// As memfd_create(2).
+pub fn memfd_data(name: &CStr) -> Result<OwnedFd> {
+    // SAFETY: `name` is a terminated string.
+    unsafe { sys!(k::__NR_memfd_create, name.as_ptr() as usize, k::MFD_CLOEXEC as usize) }
         .map(|fd| OwnedFd::from_raw(fd as i32))
 }
 

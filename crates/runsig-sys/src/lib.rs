@@ -18,9 +18,12 @@ pub mod fd;
 #[cfg(feature = "freestanding")]
 pub mod freestanding;
 pub mod fs;
+pub mod inside;
 pub mod mount;
 pub mod net;
+pub mod pidfd_info;
 pub mod process;
+pub mod run;
 pub mod sched;
 pub mod security;
 pub mod signal;

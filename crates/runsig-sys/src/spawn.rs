@@ -19,7 +19,7 @@ use crate::process::{self, CStrArray};
 use crate::signal::{self, SigSet};
 
 /// What to make and what it does before its program starts.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Spawn<'a> {
     /// `CLONE_NEW*` namespaces the process is born into.
     pub namespaces: u64,

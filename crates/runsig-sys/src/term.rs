@@ -27,6 +27,17 @@ pub fn open_master(dir: BorrowedFd<'_>, ptmx: &CStr) -> Result<(OwnedFd, u32)> {
     Ok((master, number))
 }
 
+/// Unlocks the slave of a master that was opened in some other way.
+/// <https://man7.org/linux/man-pages/man2/TIOCSPTLCK.2const.html>
+///
+/// # Errors
+/// `ENOTTY` when it is no master.
+pub fn unlock_slave(master: BorrowedFd<'_>) -> Result<()> {
+    let unlock = 0i32;
+    // SAFETY: TIOCSPTLCK reads an int.
+    unsafe { sys!(k::__NR_ioctl, master.arg(), i::TIOCSPTLCK as usize, &raw const unlock as usize) }.map(drop)
+}
+
 /// Opens the slave of a master without a path, so nobody can put another file in its place.
 /// <https://man7.org/linux/man-pages/man2/TIOCGPTPEER.2const.html> (4.13)
 ///

@@ -1,0 +1,37 @@
+//! Filling in what a mount of type `cgroup` shows, once the container's cgroups are known.
+//!
+//! Owns: the step from `runsig_cgroup::Paths` to the init's plan. Must not: mount.
+
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use runsig_cgroup::Paths;
+use runsig_proto::InitPlan;
+use runsig_proto::plan::MountWhat;
+use runsig_sys::process::CLONE_NEWCGROUP;
+
+/// Enters the container's cgroup directories into every cgroup mount of the plan.
+pub(crate) fn fill(init: &mut InitPlan, paths: &Paths) {
+    let own = init.namespaces.unshare & CLONE_NEWCGROUP != 0
+        || init.namespaces.join.iter().any(|(flag, ..)| *flag == CLONE_NEWCGROUP);
+    let Some(rootfs) = &mut init.rootfs else { return };
+    for mount in &mut rootfs.mounts {
+        if let MountWhat::Cgroup { v2, v1, links, namespace } = &mut mount.what {
+            let view = paths.mount_view();
+            *v2 = view.v2.as_deref().map(c_path);
+            *v1 = view.v1.iter().map(|(name, path)| (c_text(name), c_path(path))).collect();
+            *links = view.links.iter().map(|(link, name)| (c_text(link), c_text(name))).collect();
+            *namespace = own;
+        }
+    }
+}
+
+// Paths of the cgroup crate have been checked for NULs when they were resolved.
+fn c_path(path: &Path) -> CString {
+    CString::new(path.as_os_str().as_bytes()).unwrap_or_default()
+}
+
+fn c_text(text: &str) -> CString {
+    CString::new(text).unwrap_or_default()
+}

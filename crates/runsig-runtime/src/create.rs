@@ -1,0 +1,353 @@
+//! `create`, and the making half of `run`.
+//!
+//! Owns: the order of things. What is about to be made is on disk before it is made: first the
+//! state with the cgroup's path, then the cgroup, then the process. A kill of this program at any
+//! point leaves either nothing, or a state from which `delete --force` (or the next `create`)
+//! finds the rest; the half-made init ends by itself when its sync socket closes.
+//!
+//! Must not: wait for the container's program.
+
+use std::path::{Path, PathBuf};
+
+use runsig_cgroup::Cgroup;
+use runsig_signal::identity::Identity;
+use runsig_spec::Plan;
+use runsig_sys::process::{self, CLONE_NEWCGROUP, CLONE_NEWPID, CLONE_NEWTIME, CLONE_NEWUSER};
+use runsig_sys::spawn::Child;
+use runsig_sys::{BorrowedFd, Errno, OwnedFd, fd, fs, sched};
+
+use crate::cgroup_mounts;
+use crate::delete;
+use crate::error::{Error, Result};
+use crate::hooks;
+use crate::host_mounts;
+use crate::launch::{self, Launch, Launched};
+use crate::notify;
+use crate::options::{CgroupManager, CreateOptions, Globals};
+use crate::state::{HookRecord, Phase, State};
+use crate::status::Status;
+use crate::store::{Container, FIFO, Store, c_path};
+use crate::talk::{self, Listener};
+use crate::time;
+
+/// Creates a container; its init waits for `start`.
+///
+/// # Errors
+/// With nothing left behind.
+pub fn create(globals: &Globals, options: &CreateOptions) -> Result<Container> {
+    let plan = load(globals, options)?;
+    let console = match (&options.console_socket, plan.init.process.terminal) {
+        (Some(path), true) => Some(notify::connect(path)?),
+        (None, false) => None,
+        (None, true) => return Err(detached_terminal()),
+        (Some(_), false) => return Err(unused_console_socket()),
+    };
+    let made = make(globals, options, plan, Start::Later, console)?;
+    talk::go(made.sync.as_fd(), made.go)?;
+    Ok(made.container)
+}
+
+pub(crate) fn detached_terminal() -> Error {
+    Error::Invalid("cannot allocate tty if runc will detach without setting console socket".to_owned())
+}
+
+pub(crate) fn unused_console_socket() -> Error {
+    Error::Invalid("cannot use console socket if runc will not detach or allocate tty".to_owned())
+}
+
+/// When the program runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// After `start` has written to the exec fifo.
+    Later,
+    /// At once.
+    Now,
+}
+
+/// A container whose init is ready and waits for the last `Go`.
+pub(crate) struct Made {
+    pub(crate) container: Container,
+    pub(crate) child: Child,
+    pub(crate) sync: OwnedFd,
+    /// What to send with the last `Go`.
+    pub(crate) go: Vec<u8>,
+    pub(crate) plan: Plan,
+}
+
+/// Reads and checks the bundle.
+///
+/// # Errors
+/// Before anything is made.
+pub(crate) fn load(globals: &Globals, options: &CreateOptions) -> Result<Plan> {
+    crate::store::check_id(&options.id)?;
+    if globals.cgroup_manager == CgroupManager::Systemd {
+        return Err(Error::Invalid(
+            "--systemd-cgroup is not supported by this version of runsig: use cgroupfs".to_owned(),
+        ));
+    }
+    crate::bundle::load(globals, options)
+}
+
+/// Makes everything up to the last `Go`.
+///
+/// # Errors
+/// With nothing left behind.
+pub(crate) fn make(
+    globals: &Globals,
+    options: &CreateOptions,
+    mut plan: Plan,
+    start: Start,
+    console: Option<OwnedFd>,
+) -> Result<Made> {
+    check_preserved(&mut plan, options)?;
+    let store = Store::new(&globals.root);
+    let paths = crate::bundle::cgroup_paths(globals, &plan, &options.id)?;
+    let mut container = claim(&store, first_state(options, &plan, paths)?)?;
+    let built = Builder { options, plan: &mut plan, container: &mut container, console }.build(start);
+    match built {
+        Ok((launched, go)) => Ok(Made { container, child: launched.child, sync: launched.sync, go, plan }),
+        Err(error) => {
+            // What failed is the news; a clean-up that fails too leaves the state for `delete`.
+            let _ = delete::destroy(&store, &container);
+            Err(error)
+        }
+    }
+}
+
+/// Claims the ID; one whose creator was killed half-way is cleaned up and taken over.
+fn claim(store: &Store, state: State) -> Result<Container> {
+    match store.claim(state.clone()) {
+        Err(Error::Exists) if delete::clear_abandoned(store, &state.id)? => store.claim(state),
+        other => other,
+    }
+}
+
+fn first_state(options: &CreateOptions, plan: &Plan, cgroup: runsig_cgroup::Paths) -> Result<State> {
+    let joined = plan.joined_namespaces.iter().fold(0, |bits, (flag, _)| bits | flag);
+    Ok(State {
+        oci_version: plan.oci_version.clone(),
+        id: options.id.clone(),
+        phase: Phase::Creating,
+        creator: identity(process::getpid())?,
+        init: None,
+        bundle: absolute(&options.bundle)?,
+        rootfs: plan.rootfs.clone(),
+        created: time::now_rfc3339(),
+        owner: process::geteuid(),
+        annotations: plan.annotations.clone(),
+        cgroup,
+        namespaces: plan.new_namespaces | joined,
+        own_pid_namespace: plan.new_namespaces & CLONE_NEWPID != 0,
+        poststart: plan.hooks.poststart.iter().map(HookRecord::from).collect(),
+        poststop: plan.hooks.poststop.iter().map(HookRecord::from).collect(),
+    })
+}
+
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).map_err(Error::std_io("resolve", path))
+}
+
+fn identity(pid: i32) -> Result<Identity> {
+    Identity::of(pid).ok_or_else(|| Error::io("read start time of process", pid.to_string())(Errno::ESRCH))
+}
+
+/// Descriptors for the container have to be open; those of socket activation count first.
+fn check_preserved(plan: &mut Plan, options: &CreateOptions) -> Result<()> {
+    let activated = crate::bundle::listen_fds();
+    for index in 0..options.preserve_fds {
+        let number = 3 + activated + index;
+        if fs::set_cloexec(BorrowedFd::from_raw(number.cast_signed()), true).is_err() {
+            return Err(Error::Invalid(format!(
+                "unable to stat preserved-fd {index} (of {}): no such file or directory",
+                options.preserve_fds
+            )));
+        }
+    }
+    if activated > 0 {
+        let env = &mut plan.init.process.env;
+        env.extend(std::ffi::CString::new(format!("LISTEN_FDS={activated}")));
+        env.push(c"LISTEN_PID=1".to_owned());
+    }
+    plan.init.fds.preserve = activated + options.preserve_fds;
+    Ok(())
+}
+
+struct Builder<'a> {
+    options: &'a CreateOptions,
+    plan: &'a mut Plan,
+    container: &'a mut Container,
+    console: Option<OwnedFd>,
+}
+
+impl Builder<'_> {
+    /// cgroup, process, conversation, state: in this order.
+    fn build(mut self, start: Start) -> Result<(Launched, Vec<u8>)> {
+        let mut cgroup = Cgroup::new(self.container.state.cgroup.clone());
+        cgroup.create()?;
+        if let Some(resources) = &self.plan.resources {
+            cgroup.apply(resources)?;
+        }
+        let launched = self.launch(&cgroup, start)?;
+        match self.finish(&launched) {
+            Ok(go) => Ok((launched, go)),
+            Err(error) => {
+                launch::kill_and_reap(&launched.child);
+                Err(error)
+            }
+        }
+    }
+
+    fn launch(&mut self, cgroup: &Cgroup, start: Start) -> Result<Launched> {
+        // Everything opened here stays open until the init has its own copies.
+        let fifo = if start == Start::Later { Some(self.make_fifo()?) } else { None };
+        let trees = host_mounts::open_trees(self.plan)?;
+        let joined = self.open_namespaces()?;
+        cgroup_mounts::fill(&mut self.plan.init, &self.container.state.cgroup);
+        let console = self.console.take();
+        let raw = |fd: &Option<OwnedFd>| fd.as_ref().map_or(-1, OwnedFd::raw);
+        self.plan.init.fds.exec_fifo = raw(&fifo);
+        self.plan.init.fds.console = raw(&console);
+        self.plan.init.namespaces.unshare = self.plan.new_namespaces & (CLONE_NEWCGROUP | CLONE_NEWTIME);
+
+        let is_early = |flag: u64| flag & (CLONE_NEWUSER | CLONE_NEWPID) != 0;
+        let early: Vec<_> = joined
+            .iter()
+            .filter(|(flag, ..)| is_early(*flag))
+            .map(|(flag, fd, _)| (fd.as_fd(), *flag))
+            .collect();
+        let late = || joined.iter().filter(|(flag, ..)| !is_early(*flag));
+        self.plan.init.namespaces.join =
+            late().map(|(flag, fd, path)| Ok((*flag, fd.raw(), c_path(path)?))).collect::<Result<_>>()?;
+        let inherit = [&fifo, &console]
+            .into_iter()
+            .flatten()
+            .map(OwnedFd::raw)
+            .chain(trees.iter().map(OwnedFd::raw))
+            .chain(late().map(|(_, fd, _)| fd.raw()))
+            .chain(3..3 + self.plan.init.fds.preserve.cast_signed())
+            .collect();
+        let new_user = self.plan.new_namespaces & CLONE_NEWUSER != 0;
+        Launch {
+            namespaces: self.plan.new_namespaces & !(CLONE_NEWCGROUP | CLONE_NEWTIME),
+            cgroup: cgroup.dir_fd(),
+            join: &early,
+            maps: new_user.then_some((&*self.plan.uid_mappings, &*self.plan.gid_mappings)),
+            become_root: self.plan.init.namespaces.user,
+            inherit,
+        }
+        .start()
+    }
+
+    /// The exec fifo, open for reading and writing so that neither side ever blocks in open.
+    fn make_fifo(&self) -> Result<OwnedFd> {
+        let dir = self.container.dir.as_fd();
+        fs::mknodat(dir, FIFO, fs::S_IFIFO | 0o600, 0, 0)
+            .and_then(|()| fs::openat(dir, FIFO, fs::O_RDWR, 0))
+            .map_err(Error::io("create exec fifo in", &self.container.path))
+    }
+
+    fn open_namespaces(&self) -> Result<Vec<(u64, OwnedFd, PathBuf)>> {
+        self.plan
+            .joined_namespaces
+            .iter()
+            .map(|(flag, path)| {
+                let fd =
+                    fs::openat(fd::CWD, &c_path(path)?, fs::O_RDONLY, 0).map_err(Error::io("lstat", path))?;
+                Ok((*flag, fd, path.clone()))
+            })
+            .collect()
+    }
+
+    /// From the clone to the last `Go`, which the caller sends.
+    fn finish(&mut self, launched: &Launched) -> Result<Vec<u8>> {
+        let pid = launched.child.pid;
+        // Before the init gets its plan: nothing it starts may escape the cgroup.
+        Cgroup::new(self.container.state.cgroup.clone()).add_task(pid)?;
+        if let Some(score) = self.plan.oom_score_adj {
+            set_oom_score(pid, score)?;
+        }
+        launch::send_plan(launched.sync.as_fd(), self.plan.init.clone())?;
+        let mut answers = Answers { plan: self.plan, state: &self.container.state, child: &launched.child };
+        talk::until_ready(launched.sync.as_fd(), &mut answers)?;
+        // As late as runc: a limit on open files or processes must not get in the set-up's way.
+        set_rlimits(pid, &self.plan.rlimits)?;
+        self.container.state.init = Some(identity(pid)?);
+        self.container.state.phase = Phase::Created;
+        self.container.save()?;
+        self.publish(&launched.child)?;
+        let hooks_follow = !self.plan.init.start_container.is_empty();
+        Ok(if hooks_follow { self.container.state.oci(Status::Created, pid).to_json() } else { Vec::new() })
+    }
+
+    /// PID file and pidfd socket.
+    fn publish(&self, child: &Child) -> Result<()> {
+        if let Some(path) = &self.options.pid_file {
+            write_pid_file(path, child.pid)?;
+        }
+        if let Some(path) = &self.options.pidfd_socket {
+            let socket = notify::connect(path)?;
+            notify::send_pidfd(path, &socket, child.pidfd.as_fd())?;
+        }
+        Ok(())
+    }
+}
+
+/// The runtime's side of the conversation.
+pub(crate) struct Answers<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) state: &'a State,
+    pub(crate) child: &'a Child,
+}
+
+impl Listener for Answers<'_> {
+    fn hooks(&mut self) -> Result<Vec<u8>> {
+        let state = self.state.oci(Status::Creating, self.child.pid);
+        hooks::run("prestart", &self.plan.hooks.prestart, &state)?;
+        hooks::run("createRuntime", &self.plan.hooks.create_runtime, &state)?;
+        Ok(if self.plan.init.create_container.is_empty() { Vec::new() } else { state.to_json() })
+    }
+
+    fn seccomp_listener(&mut self, number: i32) -> Result<()> {
+        let Some(listener) = &self.plan.seccomp_listener else {
+            return Err(Error::Invalid("seccomp listenerPath is not set".to_owned()));
+        };
+        let fd = process::pidfd_getfd(self.child.pidfd.as_fd(), number)
+            .map_err(Error::io("get seccomp fd of process", self.child.pid.to_string()))?;
+        let state = self.state.oci(Status::Creating, self.child.pid);
+        notify::send_seccomp_listener(listener, fd.as_fd(), &state)
+    }
+}
+
+pub(crate) fn set_rlimits(pid: i32, limits: &[(u32, u64, u64)]) -> Result<()> {
+    limits.iter().try_for_each(|(resource, soft, hard)| {
+        sched::prlimit(pid, *resource, *soft, *hard)
+            .map_err(|errno| Error::Invalid(format!("error setting rlimit type {resource}: {errno}")))
+    })
+}
+
+/// Writes the score of a process that is our child and not reaped.
+pub(crate) fn set_oom_score(pid: i32, score: i32) -> Result<()> {
+    let path = PathBuf::from(format!("/proc/{pid}/oom_score_adj"));
+    let text = score.to_string();
+    let write = |path: &std::ffi::CStr| -> runsig_sys::Result<()> {
+        let file = fs::openat(fd::CWD, path, fs::O_RDWR, 0)?;
+        // Without CAP_SYS_RESOURCE writing back the value it has already may be refused.
+        let mut now = [0u8; 16];
+        let n = fs::read(file.as_fd(), &mut now)?;
+        if now.get(..n).unwrap_or_default().trim_ascii() == text.as_bytes() {
+            return Ok(());
+        }
+        fs::write_all(file.as_fd(), text.as_bytes())
+    };
+    write(&c_path(&path)?).map_err(Error::io("write", &path))
+}
+
+/// Writes the PID where an engine waits for it: a whole file or none.
+pub(crate) fn write_pid_file(path: &Path, pid: i32) -> Result<()> {
+    let name = path.file_name().ok_or_else(|| Error::io("create", path)(Errno::EISDIR))?;
+    let mut hidden = std::ffi::OsString::from(".");
+    hidden.push(name);
+    let temporary = path.with_file_name(hidden);
+    std::fs::write(&temporary, pid.to_string()).map_err(Error::std_io("write", &temporary))?;
+    std::fs::rename(&temporary, path).map_err(Error::std_io("rename", path))
+}

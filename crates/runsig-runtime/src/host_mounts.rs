@@ -1,0 +1,95 @@
+//! Mount sources that only the host side can open: idmapped trees, and binds for a container
+//! whose user could not reach them.
+//!
+//! Owns: making detached trees. Must not: attach them; that is the init's business.
+
+use std::ffi::CStr;
+
+use runsig_proto::plan::{Mount, MountWhat};
+use runsig_spec::Plan;
+use runsig_spec::plan::{HostMount, IdMapping};
+use runsig_sys::mount::{self, ATTR_IDMAP, AttrChange};
+use runsig_sys::{Errno, OwnedFd, fd};
+
+use crate::error::{Error, InitError, Result};
+use crate::userns;
+
+/// Makes every tree the plan asks for and enters its descriptor in the plan.
+/// The descriptors have to stay open until the init has inherited them.
+///
+/// # Errors
+/// As a mount that fails in the init: source, destination, error number.
+pub(crate) fn open_trees(plan: &mut Plan) -> Result<Vec<OwnedFd>> {
+    let mut trees = Vec::with_capacity(plan.host_mounts.len());
+    let wanted = std::mem::take(&mut plan.host_mounts);
+    for host in &wanted {
+        let (uids, gids) = maps(host, plan);
+        let Some(mount) = plan.init.rootfs.as_mut().and_then(|r| r.mounts.get_mut(host.index)) else {
+            continue;
+        };
+        let tree = make_tree(mount, host, &uids, &gids)?;
+        match &mut mount.what {
+            MountWhat::Bind { tree: slot, .. } | MountWhat::FileSystem { tree: slot, .. } => {
+                *slot = tree.raw()
+            }
+            MountWhat::Cgroup { .. } => {}
+        }
+        trees.push(tree);
+    }
+    plan.host_mounts = wanted;
+    Ok(trees)
+}
+
+/// The mount's own maps, or the container's.
+fn maps(host: &HostMount, plan: &Plan) -> (Vec<IdMapping>, Vec<IdMapping>) {
+    if host.uid_mappings.is_empty() && host.gid_mappings.is_empty() {
+        (plan.uid_mappings.clone(), plan.gid_mappings.clone())
+    } else {
+        (host.uid_mappings.clone(), host.gid_mappings.clone())
+    }
+}
+
+fn make_tree(mount: &Mount, host: &HostMount, uids: &[IdMapping], gids: &[IdMapping]) -> Result<OwnedFd> {
+    let failed = |errno: Errno| {
+        Error::Init(InitError {
+            op: runsig_proto::Op::Mount,
+            subject: mount.destination.to_string_lossy().into_owned(),
+            detail: mount.source.to_string_lossy().into_owned(),
+            errno: Some(errno),
+        })
+    };
+    let tree = match &mount.what {
+        MountWhat::Bind { source, recursive, .. } => mount::open_tree(fd::CWD, source, *recursive),
+        MountWhat::FileSystem { fstype, source, options, .. } => new_file_system(fstype, source, options),
+        MountWhat::Cgroup { .. } => Err(Errno::EINVAL),
+    }
+    .map_err(failed)?;
+    if host.idmap {
+        let namespace = userns::for_maps(uids, gids)?;
+        let change = AttrChange {
+            set: ATTR_IDMAP,
+            userns: Some(namespace.as_fd()),
+            recursive: host.recursive_idmap,
+            ..AttrChange::default()
+        };
+        mount::mount_setattr(tree.as_fd(), &change).map_err(failed)?;
+    }
+    Ok(tree)
+}
+
+fn new_file_system(
+    fstype: &CStr,
+    source: &CStr,
+    options: &[(std::ffi::CString, Option<std::ffi::CString>)],
+) -> runsig_sys::Result<OwnedFd> {
+    let context = mount::fsopen(fstype)?;
+    mount::fsconfig_string(context.as_fd(), c"source", source)?;
+    for (key, value) in options {
+        match value {
+            Some(value) => mount::fsconfig_string(context.as_fd(), key, value)?,
+            None => mount::fsconfig_flag(context.as_fd(), key)?,
+        }
+    }
+    mount::fsconfig_create(context.as_fd())?;
+    mount::fsmount(context.as_fd(), 0)
+}

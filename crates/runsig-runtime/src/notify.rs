@@ -1,0 +1,67 @@
+//! Handing descriptors to those who asked for them: a seccomp agent, a pidfd socket.
+//!
+//! Owns: connecting and sending. Must not: know how the descriptor came to be.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use runsig_spec::plan::SeccompListener;
+use runsig_sys::{BorrowedFd, OwnedFd, net};
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::state::OciState;
+
+/// Connects to a unix socket.
+///
+/// # Errors
+/// As connect(2).
+pub(crate) fn connect(path: &Path) -> Result<OwnedFd> {
+    net::connect_unix(path.as_os_str().as_bytes()).map_err(Error::io("connect", path))
+}
+
+/// The container process state of runtime-spec config-linux.md.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ProcessState<'a> {
+    oci_version: &'a str,
+    fds: [&'static str; 1],
+    pid: i32,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    metadata: &'a str,
+    state: &'a OciState,
+}
+
+/// Sends a seccomp listener and the state to the agent.
+///
+/// # Errors
+/// When the agent cannot be reached or does not take it.
+pub(crate) fn send_seccomp_listener(
+    to: &SeccompListener,
+    fd: BorrowedFd<'_>,
+    state: &OciState,
+) -> Result<()> {
+    let message = ProcessState {
+        oci_version: &state.oci_version,
+        fds: ["seccompFd"],
+        pid: state.pid,
+        metadata: &to.metadata,
+        state,
+    };
+    let json = serde_json::to_vec(&message).unwrap_or_default();
+    let socket = connect(&to.path)?;
+    send(&socket, &json, fd).map_err(Error::io("cannot send seccomp fd to", &to.path))
+}
+
+/// Sends a pidfd with its name, as runc does.
+///
+/// # Errors
+/// As sendmsg(2).
+pub(crate) fn send_pidfd(path: &Path, socket: &OwnedFd, pidfd: BorrowedFd<'_>) -> Result<()> {
+    send(socket, b"pidfd", pidfd).map_err(Error::io("cannot send pidfd to", path))
+}
+
+fn send(socket: &OwnedFd, bytes: &[u8], fd: BorrowedFd<'_>) -> runsig_sys::Result<()> {
+    let sent = net::send_with_fds(socket.as_fd(), bytes, &[fd])?;
+    runsig_sys::fs::write_all(socket.as_fd(), bytes.get(sent..).unwrap_or_default())
+}

@@ -1,0 +1,62 @@
+//! What the command line has resolved to.
+//!
+//! Owns: plain data. Must not: read anything.
+
+use std::path::PathBuf;
+
+/// Options of every verb.
+#[derive(Debug, Clone)]
+pub struct Globals {
+    /// Where the containers' state is kept.
+    pub root: PathBuf,
+    /// Whether cgroups may be missing; `None` decides by the effective user.
+    pub rootless: Option<bool>,
+    /// How cgroups are managed.
+    pub cgroup_manager: CgroupManager,
+}
+
+/// Who makes cgroups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CgroupManager {
+    /// This runtime, through the file system.
+    #[default]
+    Cgroupfs,
+    /// systemd, as a transient scope.
+    Systemd,
+    /// Nobody.
+    Disabled,
+}
+
+/// Options of `create`, and of `run` where it creates.
+#[derive(Debug, Clone)]
+pub struct CreateOptions {
+    /// The new container's name.
+    pub id: String,
+    /// The directory with config.json.
+    pub bundle: PathBuf,
+    /// Where to write init's PID.
+    pub pid_file: Option<PathBuf>,
+    /// Unix socket that gets the terminal's master.
+    pub console_socket: Option<PathBuf>,
+    /// Unix socket that gets init's pidfd.
+    pub pidfd_socket: Option<PathBuf>,
+    /// Do not pivot_root.
+    pub no_pivot: bool,
+    /// Stay in the caller's session keyring.
+    pub no_new_keyring: bool,
+    /// How many descriptors from 3 on the container gets.
+    pub preserve_fds: u32,
+}
+
+/// Options of `run`.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// What is made.
+    pub create: CreateOptions,
+    /// Return as soon as the program runs.
+    pub detach: bool,
+    /// Keep the container when it has ended.
+    pub keep: bool,
+    /// Do not become a subreaper.
+    pub no_subreaper: bool,
+}

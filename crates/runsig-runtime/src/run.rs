@@ -1,0 +1,79 @@
+//! `run`: create and start in one, in front or detached.
+//!
+//! Owns: when the program starts, who waits for it, when the container is deleted.
+//! Must not: set anything up itself ([`crate::create`]).
+
+use runsig_sys::process;
+
+use crate::console::Console;
+use crate::create::{self, Answers, Made, Start};
+use crate::delete;
+use crate::error::Result;
+use crate::foreground::{Foreground, Signals};
+use crate::notify;
+use crate::options::{Globals, RunOptions};
+use crate::start;
+use crate::store::Store;
+use crate::talk;
+
+/// Runs a container. Returns the exit code: the program's (128+n for a signal), or 0 at once when
+/// detached.
+///
+/// # Errors
+/// With nothing left behind, unless `keep` was asked for and the container had started.
+pub fn run(globals: &Globals, options: &RunOptions) -> Result<i32> {
+    let plan = create::load(globals, &options.create)?;
+    if options.detach {
+        return run_detached(globals, options, plan);
+    }
+    if options.create.console_socket.is_some() {
+        return Err(create::unused_console_socket());
+    }
+    if !options.no_subreaper {
+        // Not being one is no reason to fail: runc goes on too.
+        let _ = process::set_child_subreaper(true);
+    }
+    // Before the clone: a container that ends at once must not end unseen.
+    let signals = Signals::block()?;
+    let (console, socket) = if plan.init.process.terminal {
+        let (console, socket) = Console::open()?;
+        (Some(console), Some(socket))
+    } else {
+        (None, None)
+    };
+    let made = create::make(globals, &options.create, plan, Start::Now, socket)?;
+    let store = Store::new(&globals.root);
+    let result = go(&made).and_then(|()| Foreground { signals, console, child: &made.child }.wait());
+    if result.is_err() {
+        let _ = process::pidfd_send_signal(made.child.pidfd.as_fd(), 9);
+    }
+    if !options.keep {
+        delete::destroy(&store, &made.container)?;
+    }
+    result
+}
+
+fn run_detached(globals: &Globals, options: &RunOptions, plan: runsig_spec::Plan) -> Result<i32> {
+    let console = match (&options.create.console_socket, plan.init.process.terminal) {
+        (Some(path), true) => Some(notify::connect(path)?),
+        (None, false) => None,
+        (None, true) => return Err(create::detached_terminal()),
+        (Some(_), false) => return Err(create::unused_console_socket()),
+    };
+    let made = create::make(globals, &options.create, plan, Start::Now, console)?;
+    match go(&made) {
+        Ok(()) => Ok(0),
+        Err(error) => {
+            let _ = delete::destroy(&Store::new(&globals.root), &made.container);
+            Err(error)
+        }
+    }
+}
+
+/// Lets the init go and sees the program start.
+fn go(made: &Made) -> Result<()> {
+    talk::go(made.sync.as_fd(), made.go.clone())?;
+    let mut answers = Answers { plan: &made.plan, state: &made.container.state, child: &made.child };
+    talk::until_exec(made.sync.as_fd(), &mut answers)?;
+    start::run_poststart(&made.container, &made.plan.hooks.poststart)
+}

@@ -1,0 +1,99 @@
+//! What state a container is in, from the world as it is.
+//!
+//! Owns: the derivation. Must not: store or change anything.
+
+use std::fmt;
+
+use runsig_cgroup::Cgroup;
+use runsig_signal::identity::{self, Identity, Life};
+use runsig_sys::{Errno, fs};
+use serde::{Serialize, Serializer};
+
+use crate::error::{Error, Result};
+use crate::state::Phase;
+use crate::store::{Container, FIFO};
+
+/// The status of runtime-spec runtime.md, with runc's `paused`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// The runtime is still making it.
+    Creating,
+    /// Init waits on the exec fifo.
+    Created,
+    /// The program runs.
+    Running,
+    /// The cgroup is frozen.
+    Paused,
+    /// Init is gone or a zombie.
+    Stopped,
+}
+
+impl Status {
+    /// The word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Creating => "creating",
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+impl Serialize for Status {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.word())
+    }
+}
+
+impl Container {
+    /// The status now.
+    ///
+    /// # Errors
+    /// When the world cannot be looked at (a missing thing is no error: it means stopped).
+    pub fn status(&self) -> Result<Status> {
+        if self.state.phase == Phase::Creating {
+            let alive = life(self.state.creator)? == Life::Running;
+            return Ok(if alive { Status::Creating } else { Status::Stopped });
+        }
+        let Some(init) = self.state.init else { return Ok(Status::Stopped) };
+        if matches!(life(init)?, Life::Zombie | Life::Gone) {
+            return Ok(Status::Stopped);
+        }
+        if Cgroup::new(self.state.cgroup.clone()).is_frozen()? {
+            return Ok(Status::Paused);
+        }
+        Ok(if self.waits_for_start()? { Status::Created } else { Status::Running })
+    }
+
+    /// Whether init still reads the exec fifo: a writer can only be opened without blocking while
+    /// there is a reader (fifo(7)), and exec closes init's end.
+    fn waits_for_start(&self) -> Result<bool> {
+        match fs::openat(self.dir.as_fd(), FIFO, fs::O_WRONLY | fs::O_NONBLOCK, 0) {
+            Ok(_) => Ok(true),
+            Err(Errno::ENOENT | Errno::ENXIO) => Ok(false),
+            Err(errno) => Err(Error::io("open exec fifo in", &self.path)(errno)),
+        }
+    }
+
+    /// Init's PID, 0 when it has ended.
+    #[must_use]
+    pub fn live_pid(&self, status: Status) -> i32 {
+        match (status, self.state.init) {
+            (Status::Stopped, _) | (_, None) => 0,
+            (_, Some(init)) => init.pid,
+        }
+    }
+}
+
+fn life(identity: Identity) -> Result<Life> {
+    Ok(identity::open(&identity)?.map_or(Life::Gone, |process| process.life_when_opened()))
+}
