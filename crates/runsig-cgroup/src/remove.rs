@@ -1,0 +1,125 @@
+//! Removing a container's cgroups.
+//!
+//! Owns: rmdir, depth first, with a bounded wait for processes that are just ending.
+//! Must not: kill anybody; remove a parent that somebody else made or uses.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use runsig_sys::Errno;
+
+use crate::cgroup::Cgroup;
+use crate::dir::Dir;
+use crate::error::{Error, Result};
+use crate::events::Watch;
+use crate::paths::{Directory, Paths};
+
+/// How long [`Cgroup::remove`] waits for the last processes to end.
+const BOUND: Duration = Duration::from_secs(2);
+
+impl Cgroup {
+    /// Removes the container's directories with all below them, and those parents that were made
+    /// for it and are empty now. What is gone already is no error.
+    ///
+    /// # Errors
+    /// A directory that still holds processes after two seconds (`device or resource busy`). The
+    /// other hierarchies are removed all the same; the first failure is returned.
+    pub fn remove(&mut self) -> Result<()> {
+        self.remove_within(BOUND)
+    }
+
+    /// As [`Cgroup::remove`], with another bound for the wait.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn remove_within(&mut self, bound: Duration) -> Result<()> {
+        // Descriptors we hold would not keep the directories, but they would go stale.
+        self.forget_dirs();
+        remove_paths(self.paths(), bound)
+    }
+}
+
+pub(crate) fn remove_paths(paths: &Paths, bound: Duration) -> Result<()> {
+    let end = Instant::now() + bound;
+    let mut first = Ok(());
+    let legacy = paths.legacy.iter().map(|h| &h.directory);
+    for directory in paths.unified.iter().chain(legacy) {
+        let removed = remove_directory(directory, end);
+        if first.is_ok() {
+            first = removed;
+        }
+    }
+    remove_made(&paths.made);
+    first
+}
+
+/// Removes empty directories, the last one first. One that is in use stays, and whoever uses it
+/// owns it from here on.
+pub(crate) fn remove_made(made: &[Directory]) {
+    for directory in made.iter().rev() {
+        if let Ok(mount) = Dir::open_mount(directory.mount()) {
+            let _ = mount.unmake(directory.relative());
+        }
+    }
+}
+
+fn remove_directory(directory: &Directory, end: Instant) -> Result<()> {
+    let mount = match Dir::open_mount(directory.mount()) {
+        Err(error) if error.is_gone() => return Ok(()),
+        other => other?,
+    };
+    remove_below(&mount, directory.relative(), end)
+}
+
+/// Mostly one rmdir is all there is to it. Only when that fails, look why.
+fn remove_below(parent: &Dir, name: &Path, end: Instant) -> Result<()> {
+    let Err(error) = gone_is_fine(parent.unmake(name)) else { return Ok(()) };
+    if error.errno() != Some(Errno::EBUSY) {
+        // A read-only mount refuses rmdir before it looks whether there is anything (EROFS).
+        return match parent.descend(name) {
+            Err(missing) if missing.is_gone() => Ok(()),
+            _ => Err(error),
+        };
+    }
+    let mut pause = Duration::from_micros(100);
+    loop {
+        remove_children(parent, name, end)?;
+        match gone_is_fine(parent.unmake(name)) {
+            Err(error) if error.errno() == Some(Errno::EBUSY) && Instant::now() < end => {}
+            other => return other,
+        }
+        wait_for_end(parent, name, pause, end);
+        pause = (pause * 2).min(Duration::from_millis(50));
+    }
+}
+
+fn remove_children(parent: &Dir, name: &Path, end: Instant) -> Result<()> {
+    let dir = match parent.descend(name) {
+        Err(error) if error.is_gone() => return Ok(()),
+        other => other?,
+    };
+    for child in dir.children()? {
+        remove_below(&dir, &child, end)?;
+    }
+    Ok(())
+}
+
+/// Waits a little: until v2 says that nobody is left, else just for `pause`.
+fn wait_for_end(parent: &Dir, name: &Path, pause: Duration, end: Instant) {
+    let left = end.saturating_duration_since(Instant::now());
+    let waited = parent.descend(name).is_ok_and(|dir| {
+        let watch = Watch::new(&dir);
+        watch.and_then(|watch| watch.wait(left, |events| !events.populated)).is_ok()
+    });
+    // Without that file (v1); or empty by now, but a thread is not done with it yet.
+    if !waited || pause > Duration::from_micros(100) {
+        std::thread::sleep(pause.min(left));
+    }
+}
+
+fn gone_is_fine(result: Result<()>) -> Result<()> {
+    match result {
+        Err(Error::Call { errno: Errno::ENOENT | Errno::ENODEV, .. }) => Ok(()),
+        other => other,
+    }
+}
