@@ -1,0 +1,97 @@
+//! Bind mounts: a detached copy of the source's mounts, its attributes, and where it goes.
+//!
+//! Owns: what the option words of a bind mean for the mount's attributes.
+//! Must not: make file systems.
+
+use core::ffi::CStr;
+
+use runsig_proto::plan::Mount;
+use runsig_sys::fd::CWD;
+use runsig_sys::fs;
+use runsig_sys::mount::{
+    self, ATTR_ATIME_MASK, ATTR_NODEV, ATTR_NODIRATIME, ATTR_NOEXEC, ATTR_NOSUID, ATTR_RDONLY, AttrChange,
+};
+use runsig_sys::{BorrowedFd, Errno, OwnedFd};
+
+use super::Context;
+use super::mount::{attach, destination, refused};
+use super::path::{LastLink, Make};
+use crate::error::Result;
+
+/// What a bind mount with any option word does not keep from its source.
+const NOT_KEPT: u64 = ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC;
+
+/// Binds `source` (or the tree that was made of it already) at the mount's destination: onto a
+/// file for a file, onto a directory for a directory.
+pub(super) fn mount(
+    ctx: Context<'_>,
+    m: &Mount,
+    source: &CStr,
+    recursive: bool,
+    tree: i32,
+) -> Result<OwnedFd> {
+    let fail = |errno| refused(m, errno);
+    let tree = if tree >= 0 {
+        OwnedFd::from_raw(tree)
+    } else {
+        mount::open_tree(CWD, source, recursive).map_err(fail)?
+    };
+    let is_directory = fs::fstat(tree.as_fd()).map_err(fail)?.is(fs::S_IFDIR);
+    let (magic, _) = fs::fstatfs(tree.as_fd()).map_err(fail)?;
+    let make = if is_directory { Make::Directory } else { Make::File };
+    let place = destination(ctx, m, make, LastLink::Follow, magic == fs::PROC_SUPER_MAGIC)?;
+    set_attributes(m, tree.as_fd()).map_err(fail)?;
+    attach(m, tree.as_fd(), place.fd.as_fd())?;
+    Ok(tree)
+}
+
+/// Gives the detached tree the attributes the mount asks for, and only then it becomes visible.
+pub(super) fn set_attributes(m: &Mount, tree: BorrowedFd<'_>) -> core::result::Result<(), Errno> {
+    if m.set | m.clear != 0 {
+        let change =
+            AttrChange { set: m.set, clear: cleared(m.set, m.clear | NOT_KEPT), ..Default::default() };
+        match mount::mount_setattr(tree, &change) {
+            // In a user namespace the source's attributes can be locked: then they stay, unless
+            // the bundle wants them off, which fails again.
+            Err(Errno::EPERM) => {
+                let change = AttrChange { clear: cleared(m.set, m.clear), ..change };
+                mount::mount_setattr(tree, &change)?;
+            }
+            other => other?,
+        }
+    }
+    if m.set_recursive | m.clear_recursive != 0 {
+        let change = AttrChange {
+            set: m.set_recursive,
+            clear: cleared(m.set_recursive, m.clear_recursive),
+            recursive: true,
+            ..Default::default()
+        };
+        mount::mount_setattr(tree, &change)?;
+    }
+    Ok(())
+}
+
+/// What to clear. How access times are kept is one choice out of three: the kernel takes it only
+/// as a whole, and a mount that chooses drops the source's `nodiratime` too.
+fn cleared(set: u64, clear: u64) -> u64 {
+    let mut clear = clear & !set;
+    if (set | clear) & ATTR_ATIME_MASK != 0 {
+        clear |= ATTR_ATIME_MASK | (ATTR_NODIRATIME & !set);
+    }
+    clear
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use runsig_sys::mount::ATTR_NOATIME;
+
+    #[test]
+    fn access_times_are_cleared_as_a_whole() {
+        assert_eq!(cleared(ATTR_NOATIME, 0), ATTR_ATIME_MASK | ATTR_NODIRATIME);
+        assert_eq!(cleared(0, ATTR_NOATIME), ATTR_ATIME_MASK | ATTR_NODIRATIME);
+        assert_eq!(cleared(ATTR_NODIRATIME, ATTR_RDONLY), ATTR_RDONLY);
+        assert_eq!(cleared(ATTR_RDONLY, NOT_KEPT), NOT_KEPT & !ATTR_RDONLY);
+    }
+}
