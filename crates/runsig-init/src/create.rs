@@ -1,0 +1,83 @@
+//! The first process of a new container, from its plan to the program.
+//!
+//! Owns: the order, which is runc's but that the program is looked for before `Ready`, so that
+//! `create` fails when there is none. Must not: do any step itself.
+
+use runsig_proto::{FromInit, InitPlan, Op};
+use runsig_sys::fd::CWD;
+use runsig_sys::{Errno, fs, process};
+
+use crate::error::{During, Failure, Result};
+use crate::procfs::ProcFs;
+use crate::sync::Sync;
+use crate::words::Text;
+use crate::{console, hooks, namespaces, program, rootfs, security};
+
+/// Makes the container and becomes its program. Returns only on failure.
+pub fn run(mut plan: InitPlan, sync: &mut Sync) -> Failure {
+    let steps = |plan: &mut InitPlan, sync: &mut Sync| {
+        make(plan, sync)?;
+        let path = program::settle(plan, sync)?;
+        let state = program::announce(sync)?;
+        program::await_start(plan, sync)?;
+        Ok((path, state))
+    };
+    match steps(&mut plan, sync) {
+        Ok((path, state)) => program::execute(&plan, &path, &state, sync),
+        Err(failure) => failure,
+    }
+}
+
+fn make(plan: &mut InitPlan, sync: &Sync) -> Result<()> {
+    let procfs = &mut ProcFs::default();
+    namespaces::enter(&plan.namespaces, procfs)?;
+    process::setsid().during_at(Op::Session, c"setsid")?;
+    security::join_keyring(plan, procfs)?;
+    namespaces::bring_up_loopback(plan)?;
+    make_root(plan, sync)?;
+    namespaces::set_names(plan)?;
+    namespaces::write_sysctls(plan, procfs)?;
+    program::confine(plan, procfs)
+}
+
+/// The file system and what can only be done at one point of making it: hooks that still see the
+/// host's paths, and the terminal, for which devpts has to be there and /dev writable.
+fn make_root(plan: &InitPlan, sync: &Sync) -> Result<()> {
+    if plan.rootfs.is_none() {
+        run_hooks(plan, sync)?;
+        return console::set_up(plan, |_| Ok(()));
+    }
+    let mut prepared = rootfs::prepare(plan)?;
+    run_hooks(plan, sync)?;
+    rootfs::switch(plan, &mut prepared)?;
+    make_cwd(plan)?;
+    console::set_up(plan, |slave| rootfs::console_mount(&prepared, slave))?;
+    rootfs::finalize(plan, prepared)
+}
+
+fn run_hooks(plan: &InitPlan, sync: &Sync) -> Result<()> {
+    if !plan.runtime_hooks {
+        return Ok(());
+    }
+    let state = sync.ask(&FromInit::Hooks)?;
+    hooks::create_container(plan, &state)
+}
+
+/// Makes the working directory, as runc does. The container's root is `/` by now, so no link leads
+/// out of it.
+fn make_cwd(plan: &InitPlan) -> Result<()> {
+    let cwd = &plan.process.cwd;
+    if fs::stat(CWD, cwd, true).is_ok() {
+        return Ok(());
+    }
+    let bytes = cwd.as_bytes();
+    let ends = (1..=bytes.len()).filter(|at| matches!(bytes.get(*at), None | Some(b'/')));
+    for end in ends {
+        let directory = Text::new().add(bytes.get(..end).unwrap_or_default()).into_cstring();
+        match fs::mkdirat(CWD, &directory, 0o755) {
+            Ok(()) | Err(Errno::EEXIST) => {}
+            Err(errno) => return Err(Failure::at(Op::Cwd, cwd, errno).with(c"mkdir")),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,175 @@
+//! Hooks that run inside the container's namespaces: createContainer and startContainer.
+//!
+//! Owns: running one after the other, bounded in time, and how their failure is worded.
+//! Must not: decide when they run.
+
+use alloc::ffi::CString;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::ffi::CStr;
+
+use runsig_proto::Op;
+use runsig_proto::plan::Hook;
+use runsig_sys::process::{self, CStrArray, ExitStatus, POLLIN, PollFd, WaitFor};
+use runsig_sys::run::{Run, run};
+use runsig_sys::spawn::Child;
+use runsig_sys::{BorrowedFd, Errno, OwnedFd, fs};
+
+use crate::error::{Failure, Result};
+use crate::words::Text;
+
+/// How much of what a failing hook printed is quoted.
+const QUOTE: usize = 2048;
+
+const SIGKILL: i32 = 9;
+
+/// Runs the hooks in order, with `state` on their standard input, until one fails. Those without an
+/// environment of their own get `default_env`.
+///
+/// # Errors
+/// [`Op::Hook`] with the hook's path, and in the detail the whole sentence: which hook, and how it
+/// failed, in runc's words.
+pub fn run_all(kind: &[u8], hooks: &[Hook], default_env: &[CString], state: &[u8]) -> Result<()> {
+    for (index, hook) in (0..).zip(hooks) {
+        let env = if hook.env.is_empty() { default_env } else { &hook.env };
+        run_one(hook, env, state).map_err(|how| {
+            let sentence = Text::new().add(b"error running ").add(kind).add(b" hook #").number(index);
+            Failure::because(Op::Hook, &hook.path, &sentence.add(b": ").add(how.as_bytes()).into_cstring())
+        })?;
+    }
+    Ok(())
+}
+
+/// Runs one; the error is how it failed.
+fn run_one(hook: &Hook, env: &[CString], state: &[u8]) -> core::result::Result<(), Text> {
+    let system = |what: &'static [u8]| move |errno| Text::new().add(what).add(b": ").errno(errno);
+    let input = input(state).map_err(system(b"memfd_create"))?;
+    let output = fs::memfd_data(c"hook-output").map_err(system(b"memfd_create"))?;
+    let child = start(hook, env, [input.as_fd(), output.as_fd(), output.as_fd()])
+        .map_err(|errno| Text::new().add(b"fork/exec ").add(hook.path.as_bytes()).add(b": ").errno(errno))?;
+    match wait(&child, hook.timeout)? {
+        ExitStatus::Exited(0) => Ok(()),
+        status => Err(quote(describe(status), output.as_fd())),
+    }
+}
+
+/// The state as a file: a hook that never reads it cannot hold us up, as a pipe would.
+fn input(state: &[u8]) -> core::result::Result<OwnedFd, Errno> {
+    let file = fs::memfd_data(c"hook-state")?;
+    fs::write_all(file.as_fd(), state)?;
+    fs::seek_to(file.as_fd(), 0)?;
+    Ok(file)
+}
+
+fn start(hook: &Hook, env: &[CString], stdio: [BorrowedFd<'_>; 3]) -> core::result::Result<Child, Errno> {
+    let args: Vec<&CStr> = if hook.args.is_empty() {
+        vec![&hook.path]
+    } else {
+        hook.args.iter().map(CString::as_c_str).collect()
+    };
+    let mut argv_room = vec![core::ptr::null(); args.len() + 1];
+    let mut envp_room = vec![core::ptr::null(); env.len() + 1];
+    run(&Run {
+        path: &hook.path,
+        argv: &CStrArray::new(args.into_iter(), &mut argv_room)?,
+        envp: &CStrArray::new(env.iter().map(CString::as_c_str), &mut envp_room)?,
+        stdio,
+    })
+}
+
+/// Waits for the end, at most the timeout; past that the hook is killed and has failed.
+fn wait(child: &Child, timeout: Option<u32>) -> core::result::Result<ExitStatus, Text> {
+    let Some(seconds) = timeout else { return reap(child) };
+    let deadline = process::monotonic_ns().saturating_add(u64::from(seconds) * 1_000_000_000);
+    loop {
+        let left = deadline.saturating_sub(process::monotonic_ns());
+        let mut fds = [PollFd { fd: child.pidfd.raw(), events: POLLIN, revents: 0 }];
+        match process::poll(&mut fds, left.div_ceil(1_000_000).cast_signed()) {
+            Ok(1) => return reap(child),
+            Ok(_) if left == 0 => {
+                let _ = process::pidfd_send_signal(child.pidfd.as_fd(), SIGKILL);
+                let _ = reap(child);
+                let words = Text::new().add(b"hook ran past specified timeout of ");
+                return Err(words.number(seconds).add(b".0s"));
+            }
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(Text::new().add(b"poll: ").errno(errno)),
+        }
+    }
+}
+
+fn reap(child: &Child) -> core::result::Result<ExitStatus, Text> {
+    match process::wait(WaitFor::Pidfd(child.pidfd.as_fd()), false) {
+        Ok(Some((_, status))) => Ok(status),
+        Ok(None) => Err(Text::new().add(b"wait: ").errno(Errno::ECHILD)),
+        Err(errno) => Err(Text::new().add(b"wait: ").errno(errno)),
+    }
+}
+
+/// The end of a process as Go prints it, since engines show these words.
+fn describe(status: ExitStatus) -> Text {
+    match status {
+        ExitStatus::Exited(code) => Text::new().add(b"exit status ").number(code.unsigned_abs()),
+        ExitStatus::Killed { signal, core } => {
+            let text = Text::new().add(b"signal: ");
+            let text = match signal_words(signal) {
+                Some(words) => text.add(words),
+                None => text.add(b"signal ").number(signal.unsigned_abs()),
+            };
+            if core { text.add(b" (core dumped)") } else { text }
+        }
+    }
+}
+
+fn signal_words(signal: i32) -> Option<&'static [u8]> {
+    Some(match signal {
+        1 => b"hangup",
+        2 => b"interrupt",
+        3 => b"quit",
+        4 => b"illegal instruction",
+        5 => b"trace/breakpoint trap",
+        6 => b"aborted",
+        7 => b"bus error",
+        8 => b"floating point exception",
+        9 => b"killed",
+        10 => b"user defined signal 1",
+        11 => b"segmentation fault",
+        12 => b"user defined signal 2",
+        13 => b"broken pipe",
+        14 => b"alarm clock",
+        15 => b"terminated",
+        _ => return None,
+    })
+}
+
+/// With what the hook printed, on one line.
+fn quote(text: Text, output: BorrowedFd<'_>) -> Text {
+    let mut buf = [0; QUOTE];
+    let len = fs::pread(output, &mut buf, 0).unwrap_or(0);
+    let printed = buf.get(..len).unwrap_or_default().trim_ascii();
+    if printed.is_empty() {
+        return text;
+    }
+    let mut lines = printed.split(|b| *b == b'\n');
+    let first = lines.next().unwrap_or_default();
+    lines.fold(text.add(b", output: ").add(first), |text, line| text.add(b"; ").add(line))
+}
+
+/// Runs the createContainer hooks.
+///
+/// # Errors
+/// As [`run_all`].
+pub fn create_container(plan: &runsig_proto::InitPlan, state: &[u8]) -> Result<()> {
+    run_all(b"createContainer", &plan.create_container, &[], state)
+}
+
+/// Runs the startContainer hooks; those without an environment get the program's, as in runc.
+///
+/// # Errors
+/// As [`run_all`].
+pub fn start_container(plan: &runsig_proto::InitPlan, state: &[u8]) -> Result<()> {
+    run_all(b"startContainer", &plan.start_container, &plan.process.env, state)
+}
+
+#[cfg(test)]
+mod tests;
