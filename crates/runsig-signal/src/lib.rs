@@ -7,6 +7,18 @@
 //! Must not: know how a container is stored (callers give it a target), make or remove anything,
 //! print, or exit. It returns what happened; the verbs decide what to say.
 
+pub mod broadcast;
+pub mod disposition;
+pub mod duration;
+pub mod error;
+pub mod group;
+pub mod identity;
 pub mod names;
+pub mod procfs;
+pub mod target;
+pub mod zap;
 
+pub use error::{Error, Result};
+pub use identity::{Identity, Life, ProcessFd};
 pub use names::{Signal, Source, default_signal};
+pub use target::{PidNamespace, Target};

@@ -1,0 +1,141 @@
+//! One signal for everybody, without a race.
+//!
+//! Owns: how all processes of a container are reached at one moment, whichever PID namespace they
+//! are in. Must not: wait for what they do with it.
+
+use std::collections::HashSet;
+
+use runsig_sys::{Errno, inside};
+
+use crate::error::{Error, Result};
+use crate::group::Group;
+use crate::identity::{Life, ProcessFd};
+use crate::names::Signal;
+use crate::target::{PidNamespace, Target};
+
+/// Who is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whom {
+    /// Everybody, init last.
+    All,
+    /// Everybody but init.
+    Others,
+}
+
+/// Sends `signal` to every process of the container. On a stopped container it does nothing and
+/// succeeds, but SIGKILL still ends what is left over in a shared PID namespace.
+///
+/// # Errors
+/// [`Error::Exiting`] when init is caught on its way out, or what the kernel refuses.
+pub fn broadcast(target: &Target, signal: Signal, whom: Whom) -> Result<()> {
+    match (target.pid_namespace, signal, whom) {
+        (_, Signal::KILL, Whom::All) => kill_everybody(target),
+        (PidNamespace::Own, ..) => inside_namespace(target, signal, whom),
+        _ => one_by_one(target, signal, whom),
+    }
+}
+
+/// Ends every process of the container.
+///
+/// # Errors
+/// As [`broadcast`].
+pub fn kill_everybody(target: &Target) -> Result<()> {
+    let init = target.find_init()?;
+    if target.pid_namespace == PidNamespace::Own {
+        return match init {
+            None => Ok(()),
+            Some((init, Life::Running)) => {
+                init.send(Signal::KILL)?;
+                thaw_for_kill(target)
+            }
+            Some((init, _)) => Err(target.exiting(&init)),
+        };
+    }
+    match &target.group {
+        Some(group) => group.kill_all().and_then(|()| thaw_for_kill(target)),
+        None => one_by_one(target, Signal::KILL, Whom::All),
+    }
+}
+
+/// On cgroup v1 frozen processes die only when they are thawed.
+pub(crate) fn thaw_for_kill(target: &Target) -> Result<()> {
+    match &target.group {
+        Some(group) if !group.kills_frozen() && group.is_frozen().unwrap_or(false) => group.thaw(),
+        _ => Ok(()),
+    }
+}
+
+/// The helper inside reaches all but init at one moment; init comes last, so that whatever it does on
+/// the signal, the others have theirs already.
+fn inside_namespace(target: &Target, signal: Signal, whom: Whom) -> Result<()> {
+    let Some((init, life)) = target.find_init()? else { return Ok(()) };
+    if life != Life::Running {
+        return Err(target.exiting(&init));
+    }
+    match inside::broadcast(init.as_fd(), signal.number()) {
+        Ok(_) => {}
+        // The namespace takes no new processes once its init has begun to exit.
+        Err(Errno::ENOMEM | Errno::ESRCH) if init.life() != Life::Running => {
+            return if init.life().exists() { Err(target.exiting(&init)) } else { Ok(()) };
+        }
+        Err(errno) => {
+            let what = format!("send {signal} to all processes of container {:?}", target.id);
+            return Err(Error::sys(what)(errno));
+        }
+    }
+    if whom == Whom::All {
+        init.send(signal)?;
+    }
+    Ok(())
+}
+
+/// In a PID namespace that others use too: hold the cgroup still, signal each, let go.
+fn one_by_one(target: &Target, signal: Signal, whom: Whom) -> Result<()> {
+    let spared = match whom {
+        Whom::Others => target.init.map(|init| init.pid),
+        Whom::All => None,
+    };
+    let Some(group) = &target.group else { return chase(target, signal, spared) };
+    if group.pids()?.is_empty() {
+        return Ok(());
+    }
+    let paused = group.is_frozen()?;
+    if !paused && group.freeze().is_err() {
+        // A process in uninterruptible sleep can keep a cgroup from freezing.
+        return group.thaw().and_then(|()| chase(target, signal, spared));
+    }
+    let sent = target.processes(&HashSet::new()).and_then(|(held, _)| send_to(&held, signal, spared));
+    let thawed = if paused { Ok(()) } else { group.thaw() };
+    sent.and(thawed)
+}
+
+/// Without a way to hold them still: again and again until nobody new turns up.
+fn chase(target: &Target, signal: Signal, spared: Option<i32>) -> Result<()> {
+    /// A program that forks faster than this is not caught this way; SIGKILL and a cgroup will.
+    const ROUNDS: usize = 100;
+    let mut known = HashSet::new();
+    for _ in 0..ROUNDS {
+        let (fresh, _) = target.processes(&known)?;
+        if fresh.is_empty() {
+            break;
+        }
+        send_to(&fresh, signal, spared)?;
+        known.extend(fresh.iter().map(ProcessFd::pid));
+    }
+    Ok(())
+}
+
+fn send_to(processes: &[ProcessFd], signal: Signal, spared: Option<i32>) -> Result<()> {
+    // The first refusal is reported, but it spares nobody else.
+    let mut refused = Ok(());
+    for process in processes.iter().filter(|process| Some(process.pid()) != spared) {
+        let sent = process.send(signal).map(drop);
+        refused = refused.and(sent);
+    }
+    refused
+}
+
+/// Whether a group holds anybody.
+pub(crate) fn is_populated(group: &dyn Group) -> bool {
+    group.pids().is_ok_and(|pids| !pids.is_empty())
+}

@@ -1,0 +1,250 @@
+//! Which process is meant, and is it still that one.
+//!
+//! Owns: identity (number, start time, pidfs inode), opening it without ever meeting a stranger,
+//! and how alive a process is. Must not: choose signals.
+
+use serde::{Deserialize, Serialize};
+
+use runsig_sys::process::{self, ExitStatus, POLLHUP, POLLIN, PollFd};
+use runsig_sys::{BorrowedFd, Errno, OwnedFd, fs};
+
+use crate::error::{Error, Result};
+use crate::names::Signal;
+use crate::procfs::{self, Stat};
+
+/// Names one process for as long as the machine is up, whatever becomes of its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Identity {
+    /// Its number in our PID namespace.
+    pub pid: i32,
+    /// Ticks since boot when it was made (field 22 of /proc/PID/stat).
+    pub start_time: u64,
+    /// The inode of its pidfd, never used twice, where pidfds are files of pidfs (6.9).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inode: Option<u64>,
+}
+
+impl Identity {
+    /// The identity of a process that the caller knows to be the right one now: its own child, say.
+    #[must_use]
+    pub fn of(pid: i32) -> Option<Self> {
+        let fd = process::pidfd_open(pid).ok()?;
+        let start_time = Stat::of(pid)?.start_time;
+        Some(Self { pid, start_time, inode: pidfs_inode(fd.as_fd()) })
+    }
+}
+
+/// Before pidfs all pidfds shared one inode.
+fn pidfs_inode(fd: BorrowedFd<'_>) -> Option<u64> {
+    const PID_FS_MAGIC: i64 = 0x5049_4446;
+    let (magic, _) = fs::fstatfs(fd).ok()?;
+    if magic != PID_FS_MAGIC {
+        return None;
+    }
+    fs::fstat(fd).ok().map(|stat| stat.ino)
+}
+
+/// How alive a process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Life {
+    /// It runs (or sleeps, or is stopped).
+    Running,
+    /// All its threads are on their way out but it has not ended: PID 1 of a PID namespace waits in
+    /// `zap_pid_ns_processes` for everybody else there.
+    Exiting,
+    /// It has ended and nobody has reaped it.
+    Zombie,
+    /// It is not there any more.
+    Gone,
+}
+
+impl Life {
+    /// Whether it can still do anything, if only block a removal.
+    #[must_use]
+    pub fn exists(self) -> bool {
+        matches!(self, Self::Running | Self::Exiting)
+    }
+}
+
+/// A process held by a descriptor: it cannot turn into another one.
+#[derive(Debug)]
+pub struct ProcessFd {
+    fd: OwnedFd,
+    identity: Identity,
+    seen: Stat,
+}
+
+/// Opens a process known from before. `None` when it is gone or its number belongs to another one.
+///
+/// The descriptor comes first and the comparison second: were it the other way round, the number
+/// could change hands in between.
+///
+/// # Errors
+/// What pidfd_open(2) fails with other than "no such process": `EMFILE`, `ENOSYS` before 5.3.
+pub fn open(identity: &Identity) -> Result<Option<ProcessFd>> {
+    let process = open_pid(identity.pid)?;
+    Ok(process.filter(|found| {
+        let same_inode = || match identity.inode {
+            Some(inode) => pidfs_inode(found.fd.as_fd()).is_none_or(|now| now == inode),
+            None => true,
+        };
+        found.seen.start_time == identity.start_time && same_inode()
+    }))
+}
+
+/// Opens whatever process has this number now. For processes found in a list (a cgroup's, a
+/// parent's): the caller must check afterwards that it is (still) in that list.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_pid(pid: i32) -> Result<Option<ProcessFd>> {
+    // EINVAL: the number is now that of a thread, or no number of a process at all.
+    let fd = match process::pidfd_open(pid) {
+        Ok(fd) => fd,
+        Err(Errno::ESRCH | Errno::EINVAL) => return Ok(None),
+        Err(errno) => return Err(Error::sys(format!("open process {pid}"))(errno)),
+    };
+    Ok(Stat::of(pid).map(|seen| ProcessFd {
+        fd,
+        identity: Identity { pid, start_time: seen.start_time, inode: None },
+        seen,
+    }))
+}
+
+impl ProcessFd {
+    /// The descriptor.
+    #[must_use]
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+    /// Its number.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.identity.pid
+    }
+    /// Who it is.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        self.identity
+    }
+    /// Its /proc/PID/stat when it was opened.
+    #[must_use]
+    pub fn seen(&self) -> &Stat {
+        &self.seen
+    }
+
+    /// Sends a signal. `false` when the process is gone.
+    ///
+    /// # Errors
+    /// `EPERM`, mostly.
+    pub fn send(&self, signal: Signal) -> Result<bool> {
+        match process::pidfd_send_signal(self.as_fd(), signal.number()) {
+            Ok(()) => Ok(true),
+            Err(Errno::ESRCH) => Ok(false),
+            Err(errno) => Err(Error::sys(format!("send {signal} to process {}", self.pid()))(errno)),
+        }
+    }
+
+    /// Whether it has ended, reaped or not: the pidfd tells, also for one whose first thread is dead
+    /// while others run.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.poll_now() & (POLLIN | POLLHUP) != 0
+    }
+    fn poll_now(&self) -> i16 {
+        let mut fds = [PollFd { fd: self.fd.raw(), events: POLLIN, revents: 0 }];
+        match runsig_sys::errno::retry(|| process::poll(&mut fds, 0)) {
+            Ok(_) => fds[0].revents,
+            Err(_) => 0,
+        }
+    }
+
+    /// How alive it was when it was opened: costs nothing for one that was well.
+    #[must_use]
+    pub fn life_when_opened(&self) -> Life {
+        if self.seen.is_exiting() { self.life() } else { Life::Running }
+    }
+
+    /// How alive it is.
+    #[must_use]
+    pub fn life(&self) -> Life {
+        let ready = self.poll_now();
+        if ready & POLLHUP != 0 {
+            return Life::Gone;
+        }
+        let now = Stat::of(self.pid()).filter(|stat| stat.start_time == self.identity.start_time);
+        match now {
+            None => Life::Gone,
+            Some(_) if ready & POLLIN != 0 => Life::Zombie,
+            Some(stat) if stat.is_exiting() && self.all_threads_exit() => Life::Exiting,
+            Some(_) => Life::Running,
+        }
+    }
+    /// The first thread may have left while others run on; then the process is as alive as they are.
+    fn all_threads_exit(&self) -> bool {
+        let pid = self.pid();
+        procfs::threads(pid)
+            .iter()
+            .all(|tid| Stat::read(&format!("{pid}/task/{tid}")).is_none_or(|stat| stat.is_exiting()))
+    }
+
+    /// How it ended, as far as anybody can tell: the kernel keeps the status behind the pidfd once it
+    /// is reaped (6.15), and procfs shows it while it is a zombie. `None` before the end, too.
+    #[must_use]
+    pub fn exit_status(&self) -> Option<ExitStatus> {
+        let kept = || runsig_sys::pidfd_info::pidfd_info(self.as_fd()).ok().and_then(|info| info.exit);
+        kept().or_else(|| self.zombie_status()).or_else(kept)
+    }
+    fn zombie_status(&self) -> Option<ExitStatus> {
+        if !self.has_ended() {
+            return None;
+        }
+        let stat = Stat::of(self.pid()).filter(|stat| stat.start_time == self.identity.start_time)?;
+        stat.is_dead().then(|| ExitStatus::from_wait(stat.exit_code))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    #[test]
+    fn the_same_number_with_another_start_time_is_a_stranger() {
+        let me = Identity::of(process::getpid()).unwrap();
+        assert!(open(&me).unwrap().is_some());
+        let other = Identity { start_time: me.start_time + 1, ..me };
+        assert!(open(&other).unwrap().is_none());
+        assert!(open(&Identity { pid: i32::MAX, ..me }).unwrap().is_none());
+    }
+
+    #[test]
+    fn another_pidfs_inode_is_a_stranger() {
+        let me = Identity::of(process::getpid()).unwrap();
+        let Some(inode) = me.inode else { return eprintln!("skipped: no pidfs before Linux 6.9") };
+        assert!(open(&Identity { inode: Some(inode + 1), ..me }).unwrap().is_none());
+        assert!(open(&Identity { inode: None, ..me }).unwrap().is_some());
+    }
+
+    #[test]
+    fn life_and_end_of_a_child() {
+        let mut child = Command::new("sleep").arg("100").spawn().unwrap();
+        let pid = child.id() as i32;
+        let held = open(&Identity::of(pid).unwrap()).unwrap().unwrap();
+        assert_eq!((held.life(), held.exit_status()), (Life::Running, None));
+        assert!(held.send(Signal::TERM).unwrap());
+        let mut fds = [PollFd { fd: held.as_fd().raw(), events: POLLIN, revents: 0 }];
+        process::poll(&mut fds, 5000).unwrap();
+        let killed = Some(ExitStatus::Killed { signal: 15, core: false });
+        assert_eq!((held.life(), held.exit_status()), (Life::Zombie, killed));
+        child.wait().unwrap();
+        assert_eq!(held.life(), Life::Gone);
+        assert!(!held.send(Signal::TERM).unwrap());
+        if held.exit_status().is_none() {
+            eprintln!("skipped: no exit status behind a pidfd before Linux 6.15");
+        } else {
+            assert_eq!(held.exit_status(), killed);
+        }
+    }
+}
