@@ -13,6 +13,8 @@
 extern crate std;
 
 mod arch;
+#[cfg(feature = "std")]
+pub mod entry;
 pub mod errno;
 pub mod fd;
 #[cfg(feature = "freestanding")]
