@@ -3,6 +3,29 @@
 //! Owns: reading the bundle's files, every rule about what they may say, and the resolving of
 //! names, options and filters into numbers and bytes. Must not: change anything on the host.
 
+mod caps;
+mod cpuset;
+mod devices;
+mod document;
+mod error;
+mod hooks;
+mod json;
+mod load;
+mod mounts;
+mod namespaces;
+mod network;
+mod options;
 pub mod plan;
+mod process;
+mod resources;
+mod rlimits;
+mod rootless;
+mod scheduler;
+mod sysctl;
+mod text;
+mod version;
 
+pub use error::SpecError;
+pub use load::{LoadOptions, from_json, from_spec, load};
 pub use plan::Plan;
+pub use version::OCI_VERSION;

@@ -48,6 +48,8 @@ pub struct Plan {
     pub intel_rdt: Option<LinuxIntelRdt>,
     /// `linux.netDevices`: (name on the host, name inside).
     pub net_devices: Vec<(String, String)>,
+    /// What the bundle says that is ignored or should rather not be there; one line each, to log.
+    pub warnings: Vec<String>,
 }
 
 /// One line of a uid_map or gid_map.

@@ -1,0 +1,147 @@
+//! JSON, with errors that say where.
+//!
+//! Owns: parsing, and finding the field a syntax or type error belongs to. The parser knows only
+//! line and column; the path to them is looked for after something has failed, so that a good file
+//! pays nothing for it. Must not: know the shape of any file.
+
+use serde::Deserialize;
+
+use crate::error::{Result, SpecError};
+
+/// Parses all of `bytes`.
+pub(crate) fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8], file: &'static str) -> Result<T> {
+    serde_json::from_slice(bytes).map_err(|error| refused(file, bytes, &error))
+}
+
+/// The parser's error with the field it happened at.
+pub(crate) fn refused(file: &'static str, bytes: &[u8], error: &serde_json::Error) -> SpecError {
+    let field = path_to(bytes, error.line(), error.column());
+    let message: String =
+        error.to_string().chars().map(|c| if c.is_control() { ' ' } else { c }).take(400).collect();
+    SpecError::Json { file, field, message }
+}
+
+/// Where we are inside one array or object.
+enum Level<'a> {
+    Object(&'a [u8]),
+    Array(usize),
+}
+
+/// The field at a line and column, both counted from 1 (a column from 0 at the start of a line).
+fn path_to(bytes: &[u8], line: usize, column: usize) -> String {
+    let start: usize =
+        bytes.split_inclusive(|b| *b == b'\n').take(line.saturating_sub(1)).map(<[u8]>::len).sum();
+    let end = start.saturating_add(column).min(bytes.len());
+    let levels = walk(bytes.get(..end).unwrap_or(bytes));
+    let mut path = String::new();
+    for level in levels {
+        match level {
+            Level::Array(index) => path.push_str(&format!("[{index}]")),
+            Level::Object(b"") => {}
+            Level::Object(key) => {
+                if !path.is_empty() {
+                    path.push('.');
+                }
+                path.extend(String::from_utf8_lossy(key).chars().filter(|c| !c.is_control()).take(64));
+            }
+        }
+        if path.len() > 200 {
+            path.push_str("...");
+            break;
+        }
+    }
+    path
+}
+
+/// The levels that are open at the end of `bytes`.
+fn walk(bytes: &[u8]) -> Vec<Level<'_>> {
+    let mut levels = Vec::new();
+    let mut string: &[u8] = b"";
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        at += 1;
+        match byte {
+            b'"' => {
+                let rest = bytes.get(at..).unwrap_or_default();
+                let length = string_length(rest);
+                string = rest.get(..length).unwrap_or_default();
+                at += length + 1;
+            }
+            b':' => {
+                if let Some(Level::Object(key)) = levels.last_mut() {
+                    *key = string;
+                }
+            }
+            b'{' => levels.push(Level::Object(b"")),
+            b'[' => levels.push(Level::Array(0)),
+            b'}' | b']' if at < bytes.len() => drop(levels.pop()),
+            b',' if at < bytes.len() => match levels.last_mut() {
+                Some(Level::Array(index)) => *index += 1,
+                Some(Level::Object(key)) => *key = b"",
+                None => {}
+            },
+            _ => {}
+        }
+    }
+    levels
+}
+
+/// How long the string at the start of `rest` is, up to its closing quote.
+fn string_length(rest: &[u8]) -> usize {
+    let mut escaped = false;
+    rest.iter()
+        .position(|byte| {
+            let end = *byte == b'"' && !escaped;
+            escaped = *byte == b'\\' && !escaped;
+            end
+        })
+        .unwrap_or(rest.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::document::Document;
+
+    fn error(json: &str) -> String {
+        parse::<Option<Document<'_>>>(json.as_bytes(), "config.json").unwrap_err().to_string()
+    }
+
+    #[test]
+    fn errors_name_the_field() {
+        for (json, start) in [
+            (r#"{"process":{"user":{"uid":"root"}}}"#, "config.json: process.user.uid: invalid type: string"),
+            (
+                r#"{"mounts":[{"destination":"/a"},{"destination":5}]}"#,
+                "config.json: mounts[1].destination: invalid type: integer",
+            ),
+            (
+                r#"{"linux":{"resources":{"pids":{"limit":1.5}}}}"#,
+                "config.json: linux.resources.pids.limit: ",
+            ),
+            ("{\n\"process\":\n  {\"args\": [\"a\",\n\"\\\"b,\", true]}}", "config.json: process.args[2]: "),
+            (
+                r#"{"process":{"user":{"uid":-1}}}"#,
+                "config.json: process.user.uid: invalid value: integer `-1`",
+            ),
+            (r#"{"process":{"user":{"uid":4294967296}}}"#, "config.json: process.user.uid: "),
+            ("", "config.json: EOF while parsing a value at line 1 column 0"),
+            ("{} x", "config.json: trailing characters at line 1 column 4"),
+            ("{\"hostname\":\"\u{1}\"}", "config.json: hostname: control character"),
+        ] {
+            let error = error(json);
+            assert!(error.starts_with(start), "{error}\nwanted {start}");
+            assert!(!error.contains('\n'), "{error}");
+        }
+    }
+
+    #[test]
+    fn deep_nesting_is_refused_or_skipped_without_harm() {
+        let deep = |field: &str| format!("{{\"{field}\":{}", "[".repeat(1_000_000));
+        for field in ["mounts", "unknown", "linux"] {
+            assert!(error(&deep(field)).starts_with("config.json: "), "{field}");
+        }
+        let linux = format!("{{\"linux\":{{\"seccomp\":{}", "{\"a\":".repeat(500_000));
+        assert!(error(&linux).len() < 800);
+    }
+}
