@@ -8,23 +8,19 @@ use runsig_sys::process;
 
 use crate::error::Result;
 use crate::options::{CgroupManager, CreateOptions, Globals};
-use crate::seccomp_cache::SeccompCache;
 
 /// Reads and checks the bundle.
 ///
 /// # Errors
 /// What is wrong with it.
-pub(crate) fn load(globals: &Globals, options: &CreateOptions) -> Result<Plan> {
-    let cache = SeccompCache::new(&globals.root);
-    let load = LoadOptions {
-        id: options.id.clone(),
+pub(crate) fn load(_globals: &Globals, options: &CreateOptions) -> Result<Plan> {
+    let host = LoadOptions {
         rootless: process::geteuid() != 0,
         no_pivot: options.no_pivot,
         no_new_keyring: options.no_new_keyring,
-        seccomp_cache: Some(&cache),
-        ..LoadOptions::default()
+        ..LoadOptions::new(&options.id)
     };
-    Ok(runsig_spec::load(&options.bundle, &load)?)
+    Ok(runsig_spec::load(&options.bundle, &host)?)
 }
 
 /// Decides where the container's cgroups are.

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use runsig_cgroup::Cgroup;
 use runsig_signal::identity::Identity;
+use runsig_signal::target::PidNamespace;
 use runsig_spec::Plan;
 use runsig_sys::process::{self, CLONE_NEWCGROUP, CLONE_NEWPID, CLONE_NEWTIME, CLONE_NEWUSER};
 use runsig_sys::spawn::Child;
@@ -137,10 +138,21 @@ fn first_state(options: &CreateOptions, plan: &Plan, cgroup: runsig_cgroup::Path
         annotations: plan.annotations.clone(),
         cgroup,
         namespaces: plan.new_namespaces | joined,
-        own_pid_namespace: plan.new_namespaces & CLONE_NEWPID != 0,
+        pid_namespace: pid_namespace(plan.new_namespaces, joined),
+        pid_namespace_inode: None,
         poststart: plan.hooks.poststart.iter().map(HookRecord::from).collect(),
         poststop: plan.hooks.poststop.iter().map(HookRecord::from).collect(),
     })
+}
+
+fn pid_namespace(new: u64, joined: u64) -> PidNamespace {
+    if new & CLONE_NEWPID != 0 {
+        PidNamespace::Own
+    } else if joined & CLONE_NEWPID != 0 {
+        PidNamespace::Shared
+    } else {
+        PidNamespace::Host
+    }
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {
@@ -149,6 +161,12 @@ fn absolute(path: &Path) -> Result<PathBuf> {
 
 fn identity(pid: i32) -> Result<Identity> {
     Identity::of(pid).ok_or_else(|| Error::io("read start time of process", pid.to_string())(Errno::ESRCH))
+}
+
+/// The PID namespace of a child of ours; only for telling later who else was in it.
+fn namespace_inode(pid: i32) -> Option<u64> {
+    let path = c_path(Path::new(&format!("/proc/{pid}/ns/pid"))).ok()?;
+    fs::stat(fd::CWD, &path, true).ok().map(|stat| stat.ino)
 }
 
 /// Descriptors for the container have to be open; those of socket activation count first.
@@ -183,9 +201,14 @@ impl Builder<'_> {
     /// cgroup, process, conversation, state: in this order.
     fn build(mut self, start: Start) -> Result<(Launched, Vec<u8>)> {
         let mut cgroup = Cgroup::new(self.container.state.cgroup.clone());
-        cgroup.create()?;
+        cgroup.create(self.plan.resources.as_ref())?;
+        if *cgroup.paths() != self.container.state.cgroup {
+            // Parents were made for it too, or (rootless) it was left out.
+            self.container.state.cgroup = cgroup.paths().clone();
+            self.container.save()?;
+        }
         if let Some(resources) = &self.plan.resources {
-            cgroup.apply(resources)?;
+            let _ = resources;
         }
         let launched = self.launch(&cgroup, start)?;
         match self.finish(&launched) {
@@ -229,7 +252,7 @@ impl Builder<'_> {
         let new_user = self.plan.new_namespaces & CLONE_NEWUSER != 0;
         Launch {
             namespaces: self.plan.new_namespaces & !(CLONE_NEWCGROUP | CLONE_NEWTIME),
-            cgroup: cgroup.dir_fd(),
+            cgroup: cgroup.dir_fd()?,
             join: &early,
             maps: new_user.then_some((&*self.plan.uid_mappings, &*self.plan.gid_mappings)),
             become_root: self.plan.init.namespaces.user,
@@ -272,6 +295,7 @@ impl Builder<'_> {
         // As late as runc: a limit on open files or processes must not get in the set-up's way.
         set_rlimits(pid, &self.plan.rlimits)?;
         self.container.state.init = Some(identity(pid)?);
+        self.container.state.pid_namespace_inode = namespace_inode(pid);
         self.container.state.phase = Phase::Created;
         self.container.save()?;
         self.publish(&launched.child)?;

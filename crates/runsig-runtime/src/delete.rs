@@ -7,7 +7,8 @@
 use runsig_cgroup::Cgroup;
 use runsig_proto::plan::Hook;
 use runsig_signal::identity::{self, Life, ProcessFd};
-use runsig_signal::names::Signal;
+use runsig_signal::Signal;
+use runsig_signal::target::PidNamespace;
 use runsig_sys::Errno;
 use runsig_sys::process::{self, POLLIN, PollFd};
 
@@ -54,7 +55,7 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<()> {
 /// # Errors
 /// As [`delete`].
 pub(crate) fn destroy(store: &Store, container: &Container) -> Result<()> {
-    let cgroup = Cgroup::new(container.state.cgroup.clone());
+    let mut cgroup = Cgroup::new(container.state.cgroup.clone());
     end_processes(container, &cgroup)?;
     cgroup.remove()?;
     store.remove(container.id())?;
@@ -91,7 +92,7 @@ fn end_processes(container: &Container, cgroup: &Cgroup) -> Result<()> {
     }
     // Own PID namespace: the kernel ends the rest with init. Otherwise, and for a container that
     // was never finished, the cgroup says who is left.
-    if !container.state.own_pid_namespace || container.state.phase == Phase::Creating {
+    if container.state.pid_namespace != PidNamespace::Own || container.state.phase == Phase::Creating {
         cgroup.kill_all()?;
     } else if cgroup.is_frozen()? {
         // v1: a frozen task does not even die.

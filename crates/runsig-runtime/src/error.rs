@@ -164,7 +164,7 @@ impl InitError {
     fn describe_setup(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (subject, detail) = (&self.subject, &self.detail);
         f.write_str("error during container init: ")?;
-        match self.op {
+        match &self.op {
             Op::Mount => write!(f, "error mounting {detail:?} to rootfs at {subject:?}"),
             Op::MountPoint => write!(f, "error preparing mount point {subject:?} for {detail:?}"),
             Op::Device => write!(f, "error creating device node {subject:?}"),

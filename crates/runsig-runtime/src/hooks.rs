@@ -9,6 +9,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use runsig_proto::plan::Hook;
+use runsig_signal::Signal;
 use runsig_sys::process::{POLLIN, PollFd};
 use runsig_sys::{Errno, OwnedFd, process};
 
@@ -91,7 +92,10 @@ fn wait(child: &mut Child, timeout: Option<u32>) -> std::result::Result<ExitStat
 fn describe(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit status {code}"),
-        (None, Some(signal)) => format!("signal: {}", runsig_signal::names::describe(signal)),
+        (None, Some(number)) => match Signal::from_number(number) {
+            Some(signal) => format!("signal: {}", signal.name()),
+            None => format!("signal: {number}"),
+        },
         (None, None) => "unknown status".to_owned(),
     }
 }

@@ -18,6 +18,7 @@ mod launch;
 mod notify;
 pub mod options;
 pub mod pause;
+pub mod ps;
 pub mod run;
 pub mod start;
 pub mod state;

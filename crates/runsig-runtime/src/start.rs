@@ -4,7 +4,7 @@
 
 use runsig_proto::plan::Hook;
 use runsig_signal::identity;
-use runsig_signal::names::Signal;
+use runsig_signal::Signal;
 use runsig_sys::process::{self, POLLERR, POLLHUP, PollFd};
 use runsig_sys::{Errno, OwnedFd, fs};
 

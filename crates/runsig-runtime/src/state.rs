@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use runsig_proto::plan::Hook;
 use runsig_signal::identity::Identity;
+use runsig_signal::target::PidNamespace;
 use serde::{Deserialize, Serialize};
 
 use crate::status::Status;
@@ -43,8 +44,11 @@ pub struct State {
     pub cgroup: runsig_cgroup::Paths,
     /// The namespaces that are not the host's, as `CLONE_NEW*` bits.
     pub namespaces: u64,
-    /// The PID namespace was made for this container: the kernel ends all in it with init.
-    pub own_pid_namespace: bool,
+    /// Whose PID namespace it lives in; in its own the kernel ends everybody with init.
+    pub pid_namespace: PidNamespace,
+    /// The inode of that namespace, while init lives or after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid_namespace_inode: Option<u64>,
     /// Hooks that `start` runs.
     #[serde(default)]
     pub poststart: Vec<HookRecord>,
