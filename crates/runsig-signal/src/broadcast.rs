@@ -5,10 +5,10 @@
 
 use std::collections::HashSet;
 
-use runsig_sys::{Errno, inside};
+use runsig_sys::process::pidfd_send_signal;
+use runsig_sys::{BorrowedFd, Errno, inside};
 
 use crate::error::{Error, Result};
-use crate::group::Group;
 use crate::identity::{Life, ProcessFd};
 use crate::names::Signal;
 use crate::target::{PidNamespace, Target};
@@ -96,17 +96,29 @@ fn one_by_one(target: &Target, signal: Signal, whom: Whom) -> Result<()> {
         Whom::All => None,
     };
     let Some(group) = &target.group else { return chase(target, signal, spared) };
-    if group.pids()?.is_empty() {
-        return Ok(());
-    }
-    let paused = group.is_frozen()?;
-    if !paused && group.freeze().is_err() {
+    // The first refusal is reported, but it spares nobody else.
+    let mut refused = None;
+    let mut called = false;
+    let held = group.each_frozen(&mut |pid, pidfd| {
+        called = true;
+        if Some(pid) != spared {
+            refused = refused.take().or_else(|| signal_held(pid, pidfd, signal).err());
+        }
+    });
+    match (held, refused) {
+        (_, Some(refused)) => Err(refused),
+        (Ok(()), None) => Ok(()),
         // A process in uninterruptible sleep can keep a cgroup from freezing.
-        return group.thaw().and_then(|()| chase(target, signal, spared));
+        (Err(_), None) if !called => chase(target, signal, spared),
+        (Err(error), None) => Err(error),
     }
-    let sent = target.processes(&HashSet::new()).and_then(|(held, _)| send_to(&held, signal, spared));
-    let thawed = if paused { Ok(()) } else { group.thaw() };
-    sent.and(thawed)
+}
+
+fn signal_held(pid: i32, pidfd: BorrowedFd<'_>, signal: Signal) -> Result<()> {
+    match pidfd_send_signal(pidfd, signal.number()) {
+        Ok(()) | Err(Errno::ESRCH) => Ok(()),
+        Err(errno) => Err(Error::sys(format!("send {signal} to process {pid}"))(errno)),
+    }
 }
 
 /// Without a way to hold them still: again and again until nobody new turns up.
@@ -119,23 +131,10 @@ fn chase(target: &Target, signal: Signal, spared: Option<i32>) -> Result<()> {
         if fresh.is_empty() {
             break;
         }
-        send_to(&fresh, signal, spared)?;
+        for process in fresh.iter().filter(|process| Some(process.pid()) != spared) {
+            process.send(signal)?;
+        }
         known.extend(fresh.iter().map(ProcessFd::pid));
     }
     Ok(())
-}
-
-fn send_to(processes: &[ProcessFd], signal: Signal, spared: Option<i32>) -> Result<()> {
-    // The first refusal is reported, but it spares nobody else.
-    let mut refused = Ok(());
-    for process in processes.iter().filter(|process| Some(process.pid()) != spared) {
-        let sent = process.send(signal).map(drop);
-        refused = refused.and(sent);
-    }
-    refused
-}
-
-/// Whether a group holds anybody.
-pub(crate) fn is_populated(group: &dyn Group) -> bool {
-    group.pids().is_ok_and(|pids| !pids.is_empty())
 }

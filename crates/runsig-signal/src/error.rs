@@ -33,12 +33,7 @@ pub enum Error {
         errno: Errno,
     },
     /// A cgroup operation failed.
-    Cgroup {
-        /// The operation and its object.
-        what: String,
-        /// The cgroup crate's words.
-        cause: String,
-    },
+    Cgroup(runsig_cgroup::Error),
     /// There is no signal to send.
     Signal(BadDefault),
     /// A setting is wrong: where it came from, its text, what is wrong with it.
@@ -60,7 +55,7 @@ pub enum Error {
 }
 
 /// The result of anything here.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     /// For `map_err`: a failed system call with what it was for.
@@ -83,7 +78,7 @@ impl fmt::Display for Error {
             Self::NoSuchProcess(which) => write!(f, "{which}: no such process"),
             Self::NotInContainer { pid, id } => write!(f, "process {pid} is not in container {id:?}"),
             Self::Sys { what, errno } => write!(f, "{what}: {errno}"),
-            Self::Cgroup { what, cause } => write!(f, "{what}: {cause}"),
+            Self::Cgroup(cause) => cause.fmt(f),
             Self::Signal(bad) => bad.fmt(f),
             Self::Setting { origin, value, problem } => write!(f, "{origin}: {value:?}: {problem}"),
             Self::Config { path, problem } => write!(f, "{path}: {problem}"),

@@ -8,12 +8,15 @@
 //! print, or exit. It returns what happened; the verbs decide what to say.
 
 pub mod broadcast;
+pub mod config;
 pub mod disposition;
 pub mod duration;
 pub mod error;
 pub mod group;
 pub mod identity;
 pub mod names;
+pub mod plan;
+pub mod policy;
 pub mod procfs;
 pub mod target;
 pub mod zap;
