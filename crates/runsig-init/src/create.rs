@@ -34,25 +34,31 @@ fn make(plan: &mut InitPlan, sync: &Sync) -> Result<()> {
     process::setsid().during_at(Op::Session, c"setsid")?;
     security::join_keyring(plan, procfs)?;
     namespaces::bring_up_loopback(plan)?;
-    make_root(plan, sync)?;
-    namespaces::set_names(plan)?;
-    namespaces::write_sysctls(plan, procfs)?;
+    make_root(plan, procfs, sync)?;
     program::confine(plan, procfs)
 }
 
 /// The file system and what can only be done at one point of making it: hooks that still see the
-/// host's paths, and the terminal, for which devpts has to be there and /dev writable.
-fn make_root(plan: &InitPlan, sync: &Sync) -> Result<()> {
+/// host's paths; the terminal, for which devpts has to be there and /dev writable; sysctls, before
+/// /proc/sys becomes read-only.
+fn make_root(plan: &InitPlan, procfs: &mut ProcFs, sync: &Sync) -> Result<()> {
     if plan.rootfs.is_none() {
         run_hooks(plan, sync)?;
-        return console::set_up(plan, |_| Ok(()));
+        console::set_up(plan, |_| Ok(()))?;
+        return set_kernel(plan, procfs);
     }
     let mut prepared = rootfs::prepare(plan)?;
     run_hooks(plan, sync)?;
     rootfs::switch(plan, &mut prepared)?;
     make_cwd(plan)?;
     console::set_up(plan, |slave| rootfs::console_mount(&prepared, slave))?;
+    set_kernel(plan, procfs)?;
     rootfs::finalize(plan, prepared)
+}
+
+fn set_kernel(plan: &InitPlan, procfs: &mut ProcFs) -> Result<()> {
+    namespaces::set_names(plan)?;
+    namespaces::write_sysctls(plan, procfs)
 }
 
 fn run_hooks(plan: &InitPlan, sync: &Sync) -> Result<()> {
@@ -73,7 +79,7 @@ fn make_cwd(plan: &InitPlan) -> Result<()> {
     let bytes = cwd.as_bytes();
     let ends = (1..=bytes.len()).filter(|at| matches!(bytes.get(*at), None | Some(b'/')));
     for end in ends {
-        let directory = Text::new().add(bytes.get(..end).unwrap_or_default()).into_cstring();
+        let directory = Text::new().with(bytes.get(..end).unwrap_or_default()).into_cstring();
         match fs::mkdirat(CWD, &directory, 0o755) {
             Ok(()) | Err(Errno::EEXIST) => {}
             Err(errno) => return Err(Failure::at(Op::Cwd, cwd, errno).with(c"mkdir")),

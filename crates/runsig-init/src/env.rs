@@ -30,7 +30,7 @@ pub fn add_home(env: &mut Vec<CString>, uid: u32) {
     }
     env.retain(|pair| !pair.as_bytes().starts_with(b"HOME="));
     let home = home_of(uid).unwrap_or_else(|_| NO_HOME.into());
-    env.push(Text::new().add(b"HOME=").add(&home).into_cstring());
+    env.push(Text::new().with(b"HOME=").with(&home).into_cstring());
 }
 
 /// Only a regular file is read: a fifo or a device that an image puts there would hold us up.

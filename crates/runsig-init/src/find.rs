@@ -27,7 +27,7 @@ pub fn executable(name: &CStr, env: &[CString]) -> Result<CString> {
     let directories = path.split(|b| *b == b':').filter(|_| !path.is_empty() && !name.is_empty());
     for directory in directories {
         let directory = if directory.is_empty() { b"." } else { directory };
-        let candidate = Text::new().add(directory).add(b"/").add(name.to_bytes()).into_cstring();
+        let candidate = Text::new().with(directory).with(b"/").with(name.to_bytes()).into_cstring();
         if check(&candidate).is_ok() {
             return if directory.starts_with(b"/") { Ok(candidate) } else { Err(relative(name)) };
         }

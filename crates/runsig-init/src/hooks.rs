@@ -33,8 +33,8 @@ pub fn run_all(kind: &[u8], hooks: &[Hook], default_env: &[CString], state: &[u8
     for (index, hook) in (0..).zip(hooks) {
         let env = if hook.env.is_empty() { default_env } else { &hook.env };
         run_one(hook, env, state).map_err(|how| {
-            let sentence = Text::new().add(b"error running ").add(kind).add(b" hook #").number(index);
-            Failure::because(Op::Hook, &hook.path, &sentence.add(b": ").add(how.as_bytes()).into_cstring())
+            let sentence = Text::new().with(b"error running ").with(kind).with(b" hook #").number(index);
+            Failure::because(Op::Hook, &hook.path, &sentence.with(b": ").with(how.as_bytes()).into_cstring())
         })?;
     }
     Ok(())
@@ -42,11 +42,12 @@ pub fn run_all(kind: &[u8], hooks: &[Hook], default_env: &[CString], state: &[u8
 
 /// Runs one; the error is how it failed.
 fn run_one(hook: &Hook, env: &[CString], state: &[u8]) -> core::result::Result<(), Text> {
-    let system = |what: &'static [u8]| move |errno| Text::new().add(what).add(b": ").errno(errno);
+    let system = |what: &'static [u8]| move |errno| Text::new().with(what).with(b": ").errno(errno);
     let input = input(state).map_err(system(b"memfd_create"))?;
     let output = fs::memfd_data(c"hook-output").map_err(system(b"memfd_create"))?;
-    let child = start(hook, env, [input.as_fd(), output.as_fd(), output.as_fd()])
-        .map_err(|errno| Text::new().add(b"fork/exec ").add(hook.path.as_bytes()).add(b": ").errno(errno))?;
+    let child = start(hook, env, [input.as_fd(), output.as_fd(), output.as_fd()]).map_err(|errno| {
+        Text::new().with(b"fork/exec ").with(hook.path.as_bytes()).with(b": ").errno(errno)
+    })?;
     match wait(&child, hook.timeout)? {
         ExitStatus::Exited(0) => Ok(()),
         status => Err(quote(describe(status), output.as_fd())),
@@ -89,11 +90,11 @@ fn wait(child: &Child, timeout: Option<u32>) -> core::result::Result<ExitStatus,
             Ok(_) if left == 0 => {
                 let _ = process::pidfd_send_signal(child.pidfd.as_fd(), SIGKILL);
                 let _ = reap(child);
-                let words = Text::new().add(b"hook ran past specified timeout of ");
-                return Err(words.number(seconds).add(b".0s"));
+                let words = Text::new().with(b"hook ran past specified timeout of ");
+                return Err(words.number(seconds).with(b".0s"));
             }
             Ok(_) | Err(Errno::EINTR) => {}
-            Err(errno) => return Err(Text::new().add(b"poll: ").errno(errno)),
+            Err(errno) => return Err(Text::new().with(b"poll: ").errno(errno)),
         }
     }
 }
@@ -101,22 +102,22 @@ fn wait(child: &Child, timeout: Option<u32>) -> core::result::Result<ExitStatus,
 fn reap(child: &Child) -> core::result::Result<ExitStatus, Text> {
     match process::wait(WaitFor::Pidfd(child.pidfd.as_fd()), false) {
         Ok(Some((_, status))) => Ok(status),
-        Ok(None) => Err(Text::new().add(b"wait: ").errno(Errno::ECHILD)),
-        Err(errno) => Err(Text::new().add(b"wait: ").errno(errno)),
+        Ok(None) => Err(Text::new().with(b"wait: ").errno(Errno::ECHILD)),
+        Err(errno) => Err(Text::new().with(b"wait: ").errno(errno)),
     }
 }
 
 /// The end of a process as Go prints it, since engines show these words.
 fn describe(status: ExitStatus) -> Text {
     match status {
-        ExitStatus::Exited(code) => Text::new().add(b"exit status ").number(code.unsigned_abs()),
+        ExitStatus::Exited(code) => Text::new().with(b"exit status ").number(code.unsigned_abs()),
         ExitStatus::Killed { signal, core } => {
-            let text = Text::new().add(b"signal: ");
+            let text = Text::new().with(b"signal: ");
             let text = match signal_words(signal) {
-                Some(words) => text.add(words),
-                None => text.add(b"signal ").number(signal.unsigned_abs()),
+                Some(words) => text.with(words),
+                None => text.with(b"signal ").number(signal.unsigned_abs()),
             };
-            if core { text.add(b" (core dumped)") } else { text }
+            if core { text.with(b" (core dumped)") } else { text }
         }
     }
 }
@@ -152,7 +153,7 @@ fn quote(text: Text, output: BorrowedFd<'_>) -> Text {
     }
     let mut lines = printed.split(|b| *b == b'\n');
     let first = lines.next().unwrap_or_default();
-    lines.fold(text.add(b", output: ").add(first), |text, line| text.add(b"; ").add(line))
+    lines.fold(text.with(b", output: ").with(first), |text, line| text.with(b"; ").with(line))
 }
 
 /// Runs the createContainer hooks.

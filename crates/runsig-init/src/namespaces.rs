@@ -66,7 +66,7 @@ pub fn set_names(plan: &InitPlan) -> Result<()> {
     Ok(())
 }
 
-/// Writes the sysctls, after `/proc/sys` has become read-only for everybody else.
+/// Writes the sysctls.
 ///
 /// # Errors
 /// [`Op::Sysctl`] with the path.
@@ -75,7 +75,7 @@ pub fn write_sysctls(plan: &InitPlan, procfs: &mut ProcFs) -> Result<()> {
         if !is_clean(path) {
             return Err(Failure::at(Op::Sysctl, path, Errno::EINVAL));
         }
-        let file = Text::new().add(b"sys/").add(path.as_bytes()).into_cstring();
+        let file = Text::new().with(b"sys/").with(path.as_bytes()).into_cstring();
         procfs.write(&file, value.as_bytes()).during_at(Op::Sysctl, path)?;
     }
     Ok(())

@@ -21,7 +21,7 @@ use crate::words::Text;
 /// [`Op::Label`] with the label.
 pub fn label_next_exec(process: &Process, procfs: &mut ProcFs) -> Result<()> {
     if let Some(profile) = &process.apparmor {
-        let command = Text::new().add(b"exec ").add(profile.as_bytes());
+        let command = Text::new().with(b"exec ").with(profile.as_bytes());
         // The attribute of its own exists since 5.1; before, AppArmor shared the general one.
         match procfs.write(c"self/attr/apparmor/exec", command.as_bytes()) {
             Err(Errno::ENOENT) => procfs.write(c"self/attr/exec", command.as_bytes()),

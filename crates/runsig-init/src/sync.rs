@@ -84,15 +84,15 @@ impl Sync {
 
 /// `exec /bin/prog: permission denied`: what was being done, with what, and why it failed.
 fn line(failure: &Failure) -> Text {
-    let mut text = Text::new().add(failure.op.words().as_bytes());
+    let mut text = Text::new().with(failure.op.words().as_bytes());
     for more in [&failure.subject, &failure.detail] {
         if !more.is_empty() {
-            text = text.add(b" ").add(more.as_bytes());
+            text = text.with(b" ").with(more.as_bytes());
         }
     }
     match failure.errno {
-        Some(errno) => text.add(b": ").errno(errno).add(b"\n"),
-        None => text.add(b"\n"),
+        Some(errno) => text.with(b": ").errno(errno).with(b"\n"),
+        None => text.with(b"\n"),
     }
 }
 

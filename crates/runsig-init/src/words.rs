@@ -19,7 +19,7 @@ impl Text {
     }
     /// With these bytes at the end.
     #[must_use]
-    pub fn add(mut self, bytes: &[u8]) -> Self {
+    pub fn with(mut self, bytes: &[u8]) -> Self {
         self.0.extend_from_slice(bytes);
         self
     }
@@ -42,8 +42,8 @@ impl Text {
     #[must_use]
     pub fn errno(self, errno: Errno) -> Self {
         match errno.words() {
-            Some(words) => self.add(words.as_bytes()),
-            None => self.add(b"errno ").number(errno.raw().unsigned_abs()),
+            Some(words) => self.with(words.as_bytes()),
+            None => self.with(b"errno ").number(errno.raw().unsigned_abs()),
         }
     }
     /// The bytes.
@@ -75,11 +75,11 @@ mod tests {
     #[test]
     fn errors_have_words_or_a_number() {
         assert_eq!(Text::new().errno(Errno::ENOENT).as_bytes(), b"no such file or directory");
-        assert_eq!(Text::new().add(b"x: ").errno(Errno::from_raw(4000)).as_bytes(), b"x: errno 4000");
+        assert_eq!(Text::new().with(b"x: ").errno(Errno::from_raw(4000)).as_bytes(), b"x: errno 4000");
     }
 
     #[test]
     fn a_nul_ends_the_text() {
-        assert_eq!(Text::new().add(b"ab\0c").into_cstring().as_c_str(), c"ab");
+        assert_eq!(Text::new().with(b"ab\0c").into_cstring().as_c_str(), c"ab");
     }
 }
