@@ -5,6 +5,7 @@
 
 mod caps;
 mod cpuset;
+mod default_spec;
 mod devices;
 mod document;
 mod error;
@@ -21,11 +22,14 @@ mod resources;
 mod rlimits;
 mod rootless;
 mod scheduler;
+mod seccomp;
 mod sysctl;
 mod text;
 mod version;
 
+pub use default_spec::default_spec;
 pub use error::SpecError;
 pub use load::{LoadOptions, from_json, from_spec, load};
 pub use plan::Plan;
+pub use seccomp::SeccompCache;
 pub use version::OCI_VERSION;

@@ -22,6 +22,7 @@ use crate::mounts::{self, Mounts, Surroundings};
 use crate::namespaces::{self, Namespaces};
 use crate::plan::{HostHooks, IdMapping, Plan};
 use crate::process::{self, Around};
+use crate::seccomp::{self, SeccompCache};
 use crate::text::{cstring, cstrings, join, optional};
 use crate::{devices, json, network, options, resources, rootless, scheduler, sysctl, version};
 
@@ -48,6 +49,8 @@ pub struct LoadOptions<'a> {
     /// Whether a network namespace, by path, is the one we are in. Asked only when a bundle joins
     /// one and sets `net.*` parameters.
     pub host_network: fn(&Path) -> std::io::Result<bool>,
+    /// Where compiled filters are kept.
+    pub seccomp_cache: Option<&'a dyn SeccompCache>,
 }
 
 impl<'a> LoadOptions<'a> {
@@ -63,6 +66,7 @@ impl<'a> LoadOptions<'a> {
             no_pivot: false,
             no_new_keyring: false,
             host_network: same_network,
+            seccomp_cache: None,
         }
     }
 }
@@ -169,6 +173,10 @@ fn build(mut document: Document<'_>, bundle: &str, options: &LoadOptions<'_>) ->
         document.process.take().ok_or_else(|| SpecError::rule("process property must not be empty"))?;
     let mut process = process::resolve(given, around, &mut warnings)?;
     of_container(&mut process.process, &linux, &mut warnings)?;
+    let filter =
+        linux.seccomp.map(|text| seccomp::resolve(text, options.seccomp_cache)).transpose()?.flatten();
+    let (filter, seccomp_listener) = filter.map(|filter| (filter.seccomp, filter.listener)).unzip();
+    process.process.seccomp = filter;
 
     let surroundings = Surroundings { bundle, namespaces: &namespaces, rootless: options.rootless };
     let mut mounts = mounts::resolve(document.mounts.take().unwrap_or_default(), &surroundings)?;
@@ -236,7 +244,7 @@ fn build(mut document: Document<'_>, bundle: &str, options: &LoadOptions<'_>) ->
         host_mounts,
         hooks: host,
         annotations,
-        seccomp_listener: None,
+        seccomp_listener: seccomp_listener.flatten(),
         intel_rdt,
         net_devices,
         warnings,
