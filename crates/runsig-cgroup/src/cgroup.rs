@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::members::list;
 use crate::paths::{Directory, Legacy, Paths};
 use crate::remove::remove_made;
-use crate::{v1, v2};
+use crate::{resources, v1, v2};
 
 /// What limits ask of the directory they are set in.
 #[derive(Debug, Clone, Copy, Default)]
@@ -65,14 +65,14 @@ impl Cgroup {
     /// # Errors
     /// When a directory cannot be made, or exists and has processes in it, or is frozen. What this
     /// call made is removed again.
-    pub fn create(&mut self, resources: Option<&LinuxResources>) -> Result<Creation> {
-        let need = need(resources);
-        if !self.paths.legacy.is_empty() && has_unified(resources) {
+    pub fn create(&mut self, limits: Option<&LinuxResources>) -> Result<Creation> {
+        let need = resources::need(limits);
+        if !self.paths.legacy.is_empty() && has_unified(limits) {
             return Err(Error::UnifiedOnV1);
         }
         let is_hybrid = !self.paths.legacy.is_empty();
         let mut leaves = Vec::with_capacity(self.paths.legacy.len() + 1);
-        let made = self.create_all(resources, need, is_hybrid, &mut leaves);
+        let made = self.create_all(limits, need, is_hybrid, &mut leaves);
         if made.is_err() {
             self.forget_dirs();
             remove_made(&leaves);
@@ -314,8 +314,4 @@ fn cpuset(resources: Option<&LinuxResources>) -> v1::Cpuset<'_> {
 
 fn has_unified(resources: Option<&LinuxResources>) -> bool {
     resources.and_then(|r| r.unified().as_ref()).is_some_and(|unified| !unified.is_empty())
-}
-
-fn need(_resources: Option<&LinuxResources>) -> Need {
-    Need::default()
 }

@@ -26,7 +26,12 @@ pub(crate) fn c_path(path: &Path) -> Result<CString> {
         .map_err(|_| Error::invalid(format!("path {path:?} contains a null byte")))
 }
 
+/// The terminated name of a control file. Parts of some names come from the bundle (page sizes,
+/// `unified`): a name is never a path.
 fn c_name(dir: &Path, name: &str) -> Result<CString> {
+    if name.contains('/') || matches!(name, "" | "." | "..") {
+        return Err(Error::call("open", dir.join(name.replace('/', "_")), Errno::ENOENT));
+    }
     CString::new(name).map_err(|_| Error::call("open", dir.join(name), Errno::EINVAL))
 }
 

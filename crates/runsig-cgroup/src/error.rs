@@ -47,6 +47,13 @@ pub enum Error {
     },
     /// `linux.resources.unified` on cgroup v1.
     UnifiedOnV1,
+    /// A file of `linux.resources.unified` could not be written.
+    Unified {
+        /// Its name.
+        name: String,
+        /// Why.
+        source: Box<Error>,
+    },
     /// A value of the bundle, or a file of the kernel, that makes no sense. The text says it all.
     Invalid(String),
     /// The cgroup is there already and holds processes.
@@ -101,7 +108,7 @@ impl Error {
             | Self::Write { errno, .. }
             | Self::NoController { errno, .. }
             | Self::Bpf { errno, .. } => Some(*errno),
-            Self::Rootless(inner) => inner.errno(),
+            Self::Rootless(inner) | Self::Unified { source: inner, .. } => inner.errno(),
             _ => None,
         }
     }
@@ -133,6 +140,9 @@ impl fmt::Display for Error {
                 write!(f, "cannot set {controller} limit: container could not join or create cgroup")
             }
             Self::UnifiedOnV1 => f.write_str("invalid configuration: cannot use unified on cgroup v1"),
+            Self::Unified { name, source } => {
+                write!(f, "unable to set unified resource {name:?}: {source}")
+            }
             Self::Invalid(text) => f.write_str(text),
             Self::NotEmpty { count } => {
                 write!(f, "container's cgroup is not empty: {count} process(es) found")
@@ -159,7 +169,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Rootless(inner) => Some(inner.as_ref()),
+            Self::Rootless(inner) | Self::Unified { source: inner, .. } => Some(inner.as_ref()),
             _ => None,
         }
     }

@@ -8,6 +8,7 @@
 //! touch a cgroup that is not the container's, other than to enable controllers on the way down.
 
 mod cgroup;
+mod devices;
 mod dir;
 mod error;
 mod events;
@@ -17,6 +18,7 @@ mod kill;
 mod members;
 mod paths;
 mod remove;
+mod resources;
 mod v1;
 mod v2;
 
@@ -25,3 +27,4 @@ pub use error::{Error, Result};
 pub use host::{Hierarchy, Host, MOUNT, Mode};
 pub use members::Member;
 pub use paths::{Directory, Driver, Legacy, MountView, Paths, Request};
+pub use resources::merge;

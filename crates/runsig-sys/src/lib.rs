@@ -13,6 +13,7 @@
 extern crate std;
 
 mod arch;
+pub mod bpf;
 #[cfg(feature = "std")]
 pub mod entry;
 pub mod errno;

@@ -4,6 +4,8 @@
 
 mod cpuset;
 
+pub(crate) use cpuset::write as write_cpuset;
+
 use std::path::Path;
 
 use runsig_sys::Errno;

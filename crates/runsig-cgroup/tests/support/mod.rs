@@ -1,4 +1,5 @@
 //! Real cgroups for tests: names of our own, processes that are ended, directories that go.
+#![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -6,10 +7,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use runsig_cgroup::{Cgroup, Host, Paths, Request};
 
 /// Set in the copy of a test binary that runs in a mount namespace with cgroup v2 only.
-pub const PURE_V2: &str = "RUNSIG_TEST_PURE_V2";
+pub(crate) const PURE_V2: &str = "RUNSIG_TEST_PURE_V2";
 
 /// Whether this test has to be passed over, and says why.
-pub fn skipped() -> bool {
+pub(crate) fn skipped() -> bool {
     let root = runsig_sys::process::geteuid() == 0;
     if !root {
         println!("skipped: needs root to make cgroups");
@@ -18,23 +19,23 @@ pub fn skipped() -> bool {
 }
 
 /// A name nobody else uses.
-pub fn unique(what: &str) -> String {
+pub(crate) fn unique(what: &str) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let n = COUNT.fetch_add(1, Ordering::Relaxed);
     format!("runsig-test-{what}-{}-{n}", std::process::id())
 }
 
-pub fn paths(cgroups_path: &str) -> Paths {
+pub(crate) fn paths(cgroups_path: &str) -> Paths {
     let host = Host::detect().unwrap();
     Paths::resolve(&host, Request { cgroups_path: Some(cgroups_path), id: "x", ..Request::default() })
         .unwrap()
 }
 
 /// A cgroup that is emptied and removed at the end of the test, however it ends.
-pub struct Scratch(pub Cgroup);
+pub(crate) struct Scratch(pub(crate) Cgroup);
 
 impl Scratch {
-    pub fn new(what: &str) -> Self {
+    pub(crate) fn new(what: &str) -> Self {
         let mut cgroup = Cgroup::new(paths(&format!("/{}", unique(what))));
         cgroup.create(None).unwrap();
         Self(cgroup)
@@ -50,22 +51,22 @@ impl Drop for Scratch {
 }
 
 /// A process that sleeps until it is dropped.
-pub struct Sleeper(pub Child);
+pub(crate) struct Sleeper(pub(crate) Child);
 
 impl Sleeper {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Command::new("sleep").arg("300").stdin(Stdio::null()).spawn().unwrap())
     }
-    pub fn inside(cgroup: &Cgroup) -> Self {
+    pub(crate) fn inside(cgroup: &Cgroup) -> Self {
         let sleeper = Self::new();
         cgroup.add_process(sleeper.pid()).unwrap();
         sleeper
     }
-    pub fn pid(&self) -> i32 {
+    pub(crate) fn pid(&self) -> i32 {
         self.0.id() as i32
     }
     /// The signal that ended it.
-    pub fn ended_by(&mut self) -> Option<i32> {
+    pub(crate) fn ended_by(&mut self) -> Option<i32> {
         use std::os::unix::process::ExitStatusExt as _;
         self.0.wait().unwrap().signal()
     }
@@ -80,7 +81,7 @@ impl Drop for Sleeper {
 
 /// Runs the ignored tests of this binary whose name starts with `prefix`, with cgroup v2 alone at
 /// /sys/fs/cgroup, in a mount namespace of their own.
-pub fn run_in_pure_v2(prefix: &str) {
+pub(crate) fn run_in_pure_v2(prefix: &str) {
     const SCRIPT: &str = "umount -l /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup && exec \"$@\"";
     let status = Command::new("unshare")
         .args(["-m", "--propagation", "private", "sh", "-c", SCRIPT, "sh"])
@@ -93,7 +94,7 @@ pub fn run_in_pure_v2(prefix: &str) {
 }
 
 /// For the tests that [`run_in_pure_v2`] runs: whether we are there.
-pub fn not_in_pure_v2() -> bool {
+pub(crate) fn not_in_pure_v2() -> bool {
     let inside = std::env::var_os(PURE_V2).is_some();
     if !inside {
         println!("skipped: runs in a mount namespace with cgroup v2 only");
