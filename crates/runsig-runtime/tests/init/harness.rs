@@ -6,7 +6,7 @@ use runsig_proto::plan::{Fds, InitPlan, Kind, Namespaces, Process};
 use runsig_proto::{FromInit, ToInit, frame};
 use runsig_sys::process::{self, CStrArray, ExitStatus, POLLIN, PollFd, WaitFor};
 use runsig_sys::spawn::{Child, Spawn, spawn};
-use runsig_sys::{OwnedFd, RawFd, fs, net};
+use runsig_sys::{BorrowedFd, OwnedFd, RawFd, fs, net};
 
 /// The program the build script made.
 pub const PROGRAM: &[u8] = include_bytes!(env!("RUNSIG_INIT_PATH"));
@@ -81,6 +81,16 @@ pub struct Init {
 impl Init {
     /// Starts the program from a memfd, as the runtime does, and sends it the plan.
     pub fn start(plan: InitPlan, namespaces: u64, inherit: &[RawFd]) -> Self {
+        Self::start_in(plan, &[], namespaces, inherit)
+    }
+
+    /// The same, inside the namespaces of others.
+    pub fn start_in(
+        plan: InitPlan,
+        join: &[(BorrowedFd<'_>, u64)],
+        namespaces: u64,
+        inherit: &[RawFd],
+    ) -> Self {
         let file = fs::memfd(c"runsig-init").unwrap();
         fs::write_all(file.as_fd(), PROGRAM).unwrap();
         fs::seal(file.as_fd()).unwrap();
@@ -94,7 +104,7 @@ impl Init {
         let child = spawn(&Spawn {
             namespaces,
             cgroup: None,
-            join: &[],
+            join,
             hold: None,
             become_root: false,
             inherit: &inherit,

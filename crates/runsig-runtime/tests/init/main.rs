@@ -1,8 +1,9 @@
-//! The real init program, from plan to exec, without a rootfs: what it answers, what it executes,
+//! The real init program, from plan to exec: what it answers, what it executes,
 //! and how it ends.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod confinement;
+mod container;
 mod harness;
 mod waiting;
 
