@@ -1,0 +1,147 @@
+//! The verbs to strike, and what must hold after each strike.
+//!
+//! Runsig makes some hundred system calls a verb: every one is struck. A Go runtime makes
+//! thousands; they are sampled to stay below `RUNSIG_STRIKES` (default 400) a verb, and the test
+//! says so.
+
+use std::process::Command;
+use std::time::Instant;
+
+use runsig_tests::leftovers::Before;
+use runsig_tests::{Bundle, Case, Container, cases, procs};
+
+use crate::tracer::{self, Ended};
+
+/// The tests of this file.
+pub const CASES: &[Case] = &{
+    let cases: &[Case] = cases![
+        V2 "crash": strike_create, strike_run_detached, strike_start, strike_kill, strike_delete, strike_delete_force;
+        V1 "crash": strike_create, strike_delete_force;
+    ];
+    let mut slower = [cases[0]; 8];
+    let mut index = 0;
+    while index < slower.len() {
+        slower[index] = cases[index].within(300);
+        index += 1;
+    }
+    slower
+};
+
+/// Brings a container to where the verb applies, and gives the call to strike.
+type Prepare = fn(&Container) -> Command;
+
+fn strike_create() {
+    strike("create", |container| container.command("create", &[]));
+}
+
+fn strike_run_detached() {
+    strike("run -d", |container| container.command("run", &["--detach"]));
+}
+
+fn strike_start() {
+    strike("start", |container| {
+        container.create().ok();
+        container.command("start", &[])
+    });
+}
+
+fn strike_kill() {
+    strike("kill", |container| {
+        container.create().ok();
+        container.start().ok();
+        container.runtime.command(&["kill", container.id(), "KILL"])
+    });
+}
+
+fn strike_delete() {
+    strike("delete", |container| {
+        container.create().ok();
+        container.start().ok();
+        container.kill("KILL").ok();
+        container.expect_status("stopped");
+        container.command("delete", &[])
+    });
+}
+
+fn strike_delete_force() {
+    strike("delete --force", |container| {
+        container.create().ok();
+        container.start().ok();
+        container.command("delete", &["--force"])
+    });
+}
+
+fn strike(verb: &str, prepare: Prepare) {
+    let container = Container::new(Bundle::new().args(&["sleep", "1000"]));
+    let mut before = Before::now(&container.runtime);
+    let total = count_calls(&container, prepare);
+    clean_up(&container, &before).expect("nothing is left when nothing was struck");
+    let limit = std::env::var("RUNSIG_STRIKES").ok().and_then(|text| text.parse().ok()).unwrap_or(400);
+    let every = total.div_ceil(limit).max(1);
+    let began = Instant::now();
+    let (mut struck, mut failures) = (0, Vec::new());
+    for point in (1..=total).step_by(every) {
+        let command = prepare(&container);
+        if tracer::run(&command, point) == Ended::Struck {
+            struck += 1;
+        }
+        if let Err(problem) = clean_up(&container, &before) {
+            failures.push(format!("at call {point}: {problem}"));
+            clean_by_hand(&container, &before);
+            // A mount that stays is counted once.
+            before = Before::now(&container.runtime);
+        }
+    }
+    println!(
+        "{verb}: struck {struck} of {total} system calls (every {every}.) in {:?}; {} left something",
+        began.elapsed(),
+        failures.len()
+    );
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    assert!(struck * every * 10 >= total * 8, "most strikes must hit: {struck} of {total}, every {every}.");
+}
+
+fn count_calls(container: &Container, prepare: Prepare) -> usize {
+    match tracer::run(&prepare(container), usize::MAX) {
+        Ended::Finished(calls) => calls,
+        Ended::Struck => unreachable!("no program makes that many calls"),
+    }
+}
+
+/// What an operator does after a crash, and what must hold then.
+fn clean_up(container: &Container, before: &Before) -> Result<(), String> {
+    let outcome = container.delete_force();
+    if outcome.code != 0 {
+        return Err(format!("delete --force exits {}: {}", outcome.code, outcome.stderr.trim()));
+    }
+    let left = before.leftovers(&container.runtime, &container.bundle);
+    if !left.is_empty() {
+        return Err(left.join("; "));
+    }
+    let again = container.create();
+    if again.code != 0 {
+        return Err(format!("the id cannot be used again: {}", again.stderr.trim()));
+    }
+    let outcome = container.delete_force();
+    let left = before.leftovers(&container.runtime, &container.bundle);
+    if outcome.code != 0 || !left.is_empty() {
+        return Err(format!("the next container: exit {}, {}", outcome.code, left.join("; ")));
+    }
+    Ok(())
+}
+
+/// So that one failure does not make the next strikes fail.
+fn clean_by_hand(container: &Container, before: &Before) {
+    for pid in runsig_tests::cgroup::processes(&container.bundle.cgroup()) {
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
+    }
+    for pid in before.new_processes() {
+        if procs::alive(pid) {
+            let _ =
+                nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
+        }
+    }
+    runsig_tests::wait::until(runsig_tests::wait::SOON, || before.new_processes().is_empty());
+    runsig_tests::cgroup::sweep(&runsig_tests::harness::tag());
+    let _ = std::fs::remove_dir_all(container.runtime.root.join(container.id()));
+}

@@ -1,0 +1,35 @@
+//! One container's life, verb by verb and setting by setting, against any runtime (`RUNTIME=runc`).
+
+mod bad_input;
+mod cgroups;
+mod descriptors;
+mod documents;
+mod hooks;
+mod mounts;
+mod namespaces;
+mod process;
+mod rootfs;
+mod safety;
+mod seccomp;
+mod terminal;
+mod userns;
+mod verbs;
+
+fn main() -> std::process::ExitCode {
+    runsig_tests::harness::main(&[
+        bad_input::CASES,
+        cgroups::CASES,
+        descriptors::CASES,
+        documents::CASES,
+        hooks::CASES,
+        mounts::CASES,
+        namespaces::CASES,
+        process::CASES,
+        rootfs::CASES,
+        safety::CASES,
+        seccomp::CASES,
+        terminal::CASES,
+        userns::CASES,
+        verbs::CASES,
+    ])
+}

@@ -1,0 +1,131 @@
+//! Runs the tests: a libtest-like front, and behind it one sandboxed process a test.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::panic::catch_unwind;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+
+use crate::case::{Case, Skipped};
+use crate::{cgroup, sandbox};
+
+const STAGE: &str = "RUNSIG_TEST_STAGE";
+const CASE: &str = "RUNSIG_TEST_CASE";
+const DIR: &str = "RUNSIG_TEST_DIR";
+const SKIPPED: u8 = 77;
+
+/// The `main` of every test binary.
+pub fn main(areas: &[&[Case]]) -> ExitCode {
+    let cases: Vec<Case> = areas.iter().flat_map(|area| area.iter().copied()).collect();
+    let Ok(stage) = std::env::var(STAGE) else { return front(cases) };
+    let name = std::env::var(CASE).unwrap_or_default();
+    let Some(case) = cases.iter().find(|case| case.full_name() == name) else {
+        eprintln!("no test named {name}");
+        return ExitCode::FAILURE;
+    };
+    match stage.as_str() {
+        "outside" => sandbox::enter_namespaces(|| next_stage("init")),
+        "init" => sandbox::be_init(|| next_stage("body")),
+        _ => body(case),
+    }
+}
+
+/// The directory that belongs to the running test, removed after it.
+#[must_use]
+pub fn test_dir() -> PathBuf {
+    PathBuf::from(std::env::var_os(DIR).expect("only tests have a directory"))
+}
+
+/// A name no other test uses now: part of cgroup paths and ids.
+#[must_use]
+pub fn tag() -> String {
+    test_dir().file_name().expect("made by us").to_string_lossy().into_owned()
+}
+
+fn front(cases: Vec<Case>) -> ExitCode {
+    let arguments = Arguments::from_args();
+    let trials = cases.into_iter().map(|case| Trial::ignorable_test(case.full_name(), move || run(&case)));
+    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+}
+
+fn next_stage(stage: &str) -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    command.env(STAGE, stage);
+    command
+}
+
+fn run(case: &Case) -> Result<Completion, Failed> {
+    let dir = make_test_dir();
+    let log = dir.join("output");
+    let result = run_in(case, &dir, &log);
+    let output = fs::read_to_string(&log).unwrap_or_default();
+    cgroup::sweep(&dir.file_name().unwrap_or_default().to_string_lossy());
+    let _ = fs::remove_dir_all(&dir);
+    match result {
+        Ok(Some(0)) => Ok(Completion::Completed),
+        Ok(Some(code)) if code == i32::from(SKIPPED) => {
+            let why =
+                output.lines().rev().find_map(|line| line.strip_prefix("SKIP: ")).unwrap_or("no reason");
+            Ok(Completion::ignored_with(why))
+        }
+        Ok(code) => Err(format!("exit {code:?}\n{output}").into()),
+        Err(problem) => Err(format!("{problem}\n{output}").into()),
+    }
+}
+
+fn make_test_dir() -> PathBuf {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let dir = std::env::temp_dir().join(format!("runsig-test-{}-{number}", std::process::id()));
+    fs::create_dir_all(&dir).expect("a directory for the test");
+    dir
+}
+
+fn run_in(case: &Case, dir: &Path, log: &Path) -> Result<Option<i32>, String> {
+    let output = File::create(log).map_err(|error| error.to_string())?;
+    let both = output.try_clone().map_err(|error| error.to_string())?;
+    let mut child = next_stage("outside")
+        .env(CASE, case.full_name())
+        .env(DIR, dir)
+        .env("RUNSIG_TEST_VIEW", format!("{:?}", case.view))
+        .stdin(Stdio::null())
+        .stdout(output)
+        .stderr(both)
+        .spawn()
+        .map_err(|error| error.to_string())?;
+    let deadline = Instant::now() + case.limit;
+    loop {
+        if let Some(status) = child.try_wait().map_err(|error| error.to_string())? {
+            return Ok(status.code());
+        }
+        if Instant::now() > deadline {
+            // PID 1 of the sandbox has this one as its parent-death signal's source.
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(format!("still running after {:?}", case.limit));
+        }
+        std::thread::sleep(Duration::from_millis(3));
+    }
+}
+
+fn body(case: &Case) -> ExitCode {
+    std::panic::set_hook(Box::new(|info| {
+        if !info.payload().is::<Skipped>() {
+            let _ = writeln!(std::io::stderr(), "{info}");
+        }
+    }));
+    match catch_unwind(case.body) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(payload) => match payload.downcast_ref::<Skipped>() {
+            Some(Skipped(why)) => {
+                println!("SKIP: {why}");
+                ExitCode::from(SKIPPED)
+            }
+            None => ExitCode::FAILURE,
+        },
+    }
+}
