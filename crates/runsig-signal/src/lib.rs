@@ -9,6 +9,7 @@
 
 pub mod broadcast;
 pub mod config;
+pub mod deliver;
 pub mod disposition;
 pub mod duration;
 pub mod error;
@@ -18,7 +19,10 @@ pub mod names;
 pub mod plan;
 pub mod policy;
 pub mod procfs;
+pub mod stop;
+pub mod table;
 pub mod target;
+pub mod wait;
 pub mod zap;
 
 pub use error::{Error, Result};
