@@ -109,4 +109,4 @@ impl fmt::Display for SpecError {
 impl std::error::Error for SpecError {}
 
 /// What everything in this crate returns.
-pub type Result<T> = std::result::Result<T, SpecError>;
+pub(crate) type Result<T> = std::result::Result<T, SpecError>;

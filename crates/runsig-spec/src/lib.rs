@@ -9,8 +9,10 @@ mod default_spec;
 mod devices;
 mod document;
 mod error;
+mod exec;
 mod hooks;
 mod json;
+pub mod known;
 mod load;
 mod mounts;
 mod namespaces;
@@ -29,6 +31,7 @@ mod version;
 
 pub use default_spec::default_spec;
 pub use error::SpecError;
+pub use exec::{ContainerFacts, ExecPlan, ExecSource, ProcessOverrides, exec_process};
 pub use load::{LoadOptions, from_json, from_spec, load};
 pub use plan::Plan;
 pub use seccomp::SeccompCache;

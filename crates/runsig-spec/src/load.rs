@@ -26,6 +26,8 @@ use crate::seccomp::{self, SeccompCache};
 use crate::text::{cstring, cstrings, join, optional};
 use crate::{devices, json, network, options, resources, rootless, scheduler, sysctl, version};
 
+/// The bundle's file.
+const CONFIG: &str = "config.json";
 /// The longest file accepted, in bytes. Real ones are below 100 KiB.
 const LONGEST: u64 = 16 << 20;
 
@@ -87,23 +89,20 @@ pub fn load(bundle: &Path, options: &LoadOptions<'_>) -> Result<Plan> {
         move |error: std::io::Error| SpecError::Read { path, errno: Errno::from_io(&error) }
     };
     let bundle = bundle.canonicalize().map_err(unreadable(bundle))?;
-    let bytes = read(&bundle.join("config.json"), "config.json")?;
+    let bytes = read(&bundle.join(CONFIG)).map_err(|error| match error {
+        SpecError::Read { errno: Errno::ENOENT, .. } => SpecError::NotFound { file: CONFIG.to_owned() },
+        error => error,
+    })?;
     let plan = from_json(&bytes, &bundle, options)?;
     check_rootfs(&plan.rootfs)?;
     Ok(plan)
 }
 
-/// Reads a file of the bundle, up to [`LONGEST`].
-pub(crate) fn read(path: &Path, name: &str) -> Result<Vec<u8>> {
+/// Reads a file, up to [`LONGEST`].
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     let failed =
         |error: std::io::Error| SpecError::Read { path: path.to_owned(), errno: Errno::from_io(&error) };
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(SpecError::NotFound { file: name.to_owned() });
-        }
-        Err(error) => return Err(failed(error)),
-    };
+    let file = File::open(path).map_err(failed)?;
     let length = file.metadata().map_err(failed)?.len();
     let mut bytes = Vec::with_capacity(usize::try_from(length.min(LONGEST)).unwrap_or(0) + 1);
     file.take(LONGEST + 1).read_to_end(&mut bytes).map_err(failed)?;
@@ -135,7 +134,7 @@ fn check_rootfs(rootfs: &Path) -> Result<()> {
 /// # Errors
 /// [`SpecError`], in one line, for whatever is wrong with it.
 pub fn from_json(bytes: &[u8], bundle: &Path, options: &LoadOptions<'_>) -> Result<Plan> {
-    let document: Option<Document<'_>> = json::parse(bytes, "config.json")?;
+    let document: Option<Document<'_>> = json::parse(bytes, CONFIG)?;
     let document = document.ok_or_else(|| SpecError::rule("config cannot be null"))?;
     let bundle = bundle
         .to_str()
@@ -149,7 +148,7 @@ pub fn from_json(bytes: &[u8], bundle: &Path, options: &LoadOptions<'_>) -> Resu
 /// # Errors
 /// As [`from_json`].
 pub fn from_spec(spec: &Spec, bundle: &Path, options: &LoadOptions<'_>) -> Result<Plan> {
-    let bytes = serde_json::to_vec(spec).map_err(|error| json::refused("config.json", &[], &error))?;
+    let bytes = serde_json::to_vec(spec).map_err(|error| json::refused(CONFIG, &[], &error))?;
     from_json(&bytes, bundle, options)
 }
 
@@ -241,6 +240,7 @@ fn build(mut document: Document<'_>, bundle: &str, options: &LoadOptions<'_>) ->
         rlimits: process.rlimits.unwrap_or_default(),
         oom_score_adj: process.oom_score_adj,
         initial_affinity: process.initial_affinity,
+        final_affinity: process.final_affinity,
         host_mounts,
         hooks: host,
         annotations,

@@ -2,10 +2,9 @@
 //!
 //! Owns: `mounts`. Must not: touch the file system.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 
 use runsig_proto::plan::{Mount, MountWhat};
-use runsig_sys::mount as m;
 
 use crate::document;
 use crate::error::{Result, SpecError};
@@ -95,7 +94,7 @@ fn one(
             namespace: around.namespaces.has(namespaces::CGROUP),
         }
     } else {
-        file_system(fstype, source.clone(), &options, &destination, index)?
+        file_system(fstype, source.clone(), &options, index)?
     };
     Ok(Mount {
         destination,
@@ -112,7 +111,7 @@ fn one(
 
 fn bind(source: &str, options: &Options, index: usize, around: &Surroundings<'_>) -> Result<MountWhat> {
     // The kernel ignores them silently, so the bundle would not get what it asks for.
-    if let Some(words) = options.data_words() {
+    if let Some(words) = options.first_data() {
         return Err(SpecError::value(
             format!("mounts[{index}].options"),
             words,
@@ -127,13 +126,7 @@ fn bind(source: &str, options: &Options, index: usize, around: &Surroundings<'_>
     })
 }
 
-fn file_system(
-    fstype: String,
-    source: CString,
-    options: &Options,
-    destination: &CString,
-    index: usize,
-) -> Result<MountWhat> {
+fn file_system(fstype: String, source: CString, options: &Options, index: usize) -> Result<MountWhat> {
     let field = || format!("mounts[{index}].type");
     if fstype.is_empty() {
         return Err(SpecError::value(field(), fstype, "must be given for all mounts but bind mounts"));
@@ -151,14 +144,22 @@ fn file_system(
     if options.copy_up && fstype != "tmpfs" {
         return Err(SpecError::value(format!("mounts[{index}].options"), "tmpcopyup", "is for tmpfs only"));
     }
-    let mut config: Vec<_> = options.flags.iter().filter_map(|flag| CString::new(*flag).ok()).collect();
-    // mount(2) makes the whole file system read-only, not only this view of it. What is still to
-    // be filled (a tmpfs, /dev) gets the view's attribute alone.
-    if options.set & m::ATTR_RDONLY != 0 && fstype != "tmpfs" && destination.as_bytes() != b"/dev" {
-        config.push(c"ro".to_owned());
-    }
-    let options = config.into_iter().map(|flag| (flag, None)).chain(options.data.iter().cloned()).collect();
+    let flags = options.flags.iter().filter_map(|flag| CString::new(*flag).ok()).map(|flag| (flag, None));
+    let data =
+        options.data.iter().map(|(key, value)| (key.clone(), value.as_ref().map(|v| unquoted(&fstype, v))));
+    let options = flags.chain(data).collect();
     Ok(MountWhat::FileSystem { fstype: cstring(fstype, field)?, source, options, tree: -1 })
+}
+
+/// A value without the quotes that protect the commas of an SELinux context from mount(2). They
+/// stay where the init has to use mount(2) just because of a comma.
+fn unquoted(fstype: &str, value: &CStr) -> CString {
+    let bytes = value.to_bytes();
+    let inner = bytes.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
+    match inner {
+        Some(inner) if fstype == "tmpfs" || !inner.contains(&b',') => CString::new(inner).unwrap_or_default(),
+        _ => value.to_owned(),
+    }
 }
 
 /// Whether the runtime has to make this mount's tree, and how.

@@ -44,26 +44,23 @@ pub(crate) const PROPAGATION: [(&str, u64); 8] = [
     ("runbindable", m::MS_UNBINDABLE | m::MS_REC),
 ];
 
-/// Words about the file system as a whole, with the word for fsconfig(2) that they stand for.
-/// Empty: it changes nothing we could set (`silent` only hides kernel messages, and since 6.6
-/// every file system that can count inode versions does).
-const FILE_SYSTEM: [(&str, &str); 12] = [
-    ("sync", "sync"),
-    ("async", "async"),
-    ("dirsync", "dirsync"),
-    ("lazytime", "lazytime"),
-    ("nolazytime", "nolazytime"),
-    ("mand", "mand"),
-    ("nomand", "nomand"),
-    ("silent", ""),
-    ("loud", ""),
-    ("iversion", ""),
-    ("noiversion", ""),
-    ("remount", ""),
+/// Words about the file system as a whole, not about one view of it: the init passes them on.
+const FILE_SYSTEM: [&str; 11] = [
+    "async",
+    "dirsync",
+    "iversion",
+    "lazytime",
+    "loud",
+    "mand",
+    "noiversion",
+    "nolazytime",
+    "nomand",
+    "silent",
+    "sync",
 ];
 
 /// Words that are no mount flag.
-const EXTENSIONS: [&str; 5] = ["bind", "rbind", "tmpcopyup", "idmap", "ridmap"];
+const EXTENSIONS: [&str; 7] = ["bind", "rbind", "tmpcopyup", "idmap", "ridmap", "remount", "defaults"];
 
 /// The words of a mount, sorted out.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -90,7 +87,7 @@ pub(crate) struct Options {
     pub(crate) copy_up: bool,
     /// Map identities; `Some(true)` for the mounts below too.
     pub(crate) idmap: Option<bool>,
-    /// For fsconfig(2): words about the file system as a whole.
+    /// Words about the file system as a whole.
     pub(crate) flags: Vec<&'static str>,
     /// The file system's own.
     pub(crate) data: Vec<(CString, Option<CString>)>,
@@ -117,11 +114,8 @@ impl Options {
             self.propagation.push(*flag);
         } else if let Some((_, on, attr)) = recursive_attribute(word) {
             change(&mut self.set_recursive, &mut self.clear_recursive, *on, *attr);
-        } else if let Some((_, flag)) = FILE_SYSTEM.iter().find(|(known, _)| *known == word) {
-            self.remount |= word == "remount";
-            if !flag.is_empty() {
-                self.flags.push(flag);
-            }
+        } else if let Some(known) = FILE_SYSTEM.iter().find(|known| **known == word) {
+            self.flags.push(known);
         } else {
             return self.take_extension(word);
         }
@@ -135,6 +129,9 @@ impl Options {
             "tmpcopyup" => self.copy_up = true,
             "idmap" => self.idmap = Some(false),
             "ridmap" => self.idmap = Some(true),
+            "remount" => self.remount = true,
+            // mount(8)'s word for "nothing special".
+            "defaults" => {}
             _ => return false,
         }
         true
@@ -143,12 +140,9 @@ impl Options {
     /// Takes a word for the file system; one entry may hold several, between commas.
     fn take_data(&mut self, word: &str, field: impl Fn() -> String) -> Result<()> {
         for option in split(word) {
-            let (key, value) = match option.split_once('=') {
-                Some((key, value)) => (key, Some(unquoted(key, value))),
-                None => (option, None),
-            };
-            // mount(8)'s word for "nothing special": no file system knows it.
-            if key.is_empty() || option == "defaults" {
+            let (key, value) =
+                option.split_once('=').map_or((option, None), |(key, value)| (key, Some(value)));
+            if key.is_empty() {
                 continue;
             }
             let value = value.map(|value| cstring(value.to_owned(), &field)).transpose()?;
@@ -157,8 +151,8 @@ impl Options {
         Ok(())
     }
 
-    /// Whether fsconfig(2) would get anything that a bind mount cannot have.
-    pub(crate) fn data_words(&self) -> Option<String> {
+    /// The first word for a file system, which a bind mount does not make.
+    pub(crate) fn first_data(&self) -> Option<String> {
         let (key, value) = self.data.first()?;
         let key = key.to_string_lossy();
         Some(value.as_ref().map_or_else(|| key.to_string(), |v| format!("{key}={}", v.to_string_lossy())))
@@ -179,9 +173,8 @@ fn change(set: &mut u64, clear: &mut u64, on: bool, attr: u64) {
     } else if attr != m::ATTR_RELATIME {
         *set &= !attr;
         *clear |= m::ATTR_ATIME_MASK;
-    } else if *set & m::ATTR_ATIME_MASK == m::ATTR_RELATIME {
-        // `norelatime`: the kernel has no such thing; relatime is what it does by default.
     }
+    // What is left is `norelatime`. No kernel does that: relatime is what is done without a word.
 }
 
 fn recursive_attribute(word: &str) -> Option<&'static (&'static str, bool, u64)> {
@@ -189,24 +182,23 @@ fn recursive_attribute(word: &str) -> Option<&'static (&'static str, bool, u64)>
     ATTRIBUTES.iter().find(|(known, ..)| *known == base)
 }
 
-/// Splits at commas, but not inside double quotes (SELinux contexts) or after a backslash (overlay).
+/// Splits at commas, but not inside double quotes (SELinux contexts), after a backslash (overlay),
+/// or before a digit (lists of NUMA nodes): no option's name begins with one.
 fn split(word: &str) -> impl Iterator<Item = &str> {
-    let (mut quoted, mut escaped) = (false, false);
-    word.split(move |c| {
-        let here = c == ',' && !quoted && !escaped;
-        quoted ^= c == '"' && !escaped;
-        escaped = c == '\\' && !escaped;
-        here
+    let bytes = word.as_bytes();
+    let (mut quoted, mut escaped, mut start) = (false, false, 0);
+    let ends = bytes.iter().enumerate().filter_map(move |(at, byte)| {
+        let next_digit = bytes.get(at + 1).is_some_and(u8::is_ascii_digit);
+        let here = *byte == b',' && !quoted && !escaped && !next_digit;
+        quoted ^= *byte == b'"' && !escaped;
+        escaped = *byte == b'\\' && !escaped;
+        here.then_some(at)
+    });
+    ends.chain([word.len()]).map(move |end| {
+        let part = word.get(start..end).unwrap_or_default();
+        start = end + 1;
+        part
     })
-}
-
-/// The value of an SELinux context without the quotes that protect its commas from mount(2).
-fn unquoted<'a>(key: &str, value: &'a str) -> &'a str {
-    if matches!(key, "context" | "fscontext" | "defcontext" | "rootcontext") {
-        value.strip_prefix('"').and_then(|v| v.strip_suffix('"')).unwrap_or(value)
-    } else {
-        value
-    }
 }
 
 /// The propagation of `linux.rootfsPropagation`; 0 for none.
@@ -221,15 +213,106 @@ pub(crate) fn root_propagation(word: Option<&str>, no_pivot: bool) -> Result<u64
     Ok(*flags)
 }
 
-/// Every option word known here, sorted, for `features`.
-#[must_use]
-pub fn known() -> Vec<String> {
+/// Every option word known here, sorted.
+pub(crate) fn known() -> Vec<String> {
     let mut all: Vec<String> = ATTRIBUTES.iter().map(|(word, ..)| (*word).to_owned()).collect();
     all.extend(ATTRIBUTES.iter().map(|(word, ..)| format!("r{word}")));
     all.extend(PROPAGATION.iter().map(|(word, _)| (*word).to_owned()));
-    all.extend(FILE_SYSTEM.iter().map(|(word, _)| (*word).to_owned()));
+    all.extend(FILE_SYSTEM.iter().map(|word| (*word).to_owned()));
     all.extend(EXTENSIONS.iter().map(|word| (*word).to_owned()));
-    all.push("defaults".to_owned());
     all.sort();
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(words: &[&str]) -> Options {
+        parse(words.iter().map(|word| (*word).to_owned()).collect(), "mounts[0].options").unwrap()
+    }
+
+    fn data(words: &[&str]) -> Vec<String> {
+        let show = |(key, value): &(CString, Option<CString>)| match value {
+            Some(value) => format!("{}={}", key.to_string_lossy(), value.to_string_lossy()),
+            None => key.to_string_lossy().into_owned(),
+        };
+        parsed(words).data.iter().map(show).collect()
+    }
+
+    #[test]
+    fn every_attribute_word_sets_or_clears_and_so_does_its_recursive_form() {
+        for (word, on, attr) in ATTRIBUTES {
+            let options = parsed(&[word]);
+            let recursive = parsed(&[&format!("r{word}")]);
+            assert_eq!(
+                (options.set, options.clear),
+                (recursive.set_recursive, recursive.clear_recursive),
+                "{word}"
+            );
+            assert_eq!((options.set_recursive, options.clear_recursive, recursive.set), (0, 0, 0), "{word}");
+            assert_eq!(options.data, [], "{word}");
+            let atime = word.contains("atime") && !word.contains("dir");
+            if word == "norelatime" {
+                assert_eq!((options.set, options.clear), (0, 0));
+            } else if atime {
+                assert_eq!(options.set, if on { attr } else { 0 }, "{word}");
+                assert_eq!(options.clear, m::ATTR_ATIME_MASK, "{word}");
+            } else {
+                assert_eq!((options.set, options.clear), if on { (attr, 0) } else { (0, attr) }, "{word}");
+            }
+        }
+    }
+
+    #[test]
+    fn later_words_win() {
+        assert_eq!((parsed(&["ro", "rw"]).set, parsed(&["ro", "rw"]).clear), (0, m::ATTR_RDONLY));
+        assert_eq!((parsed(&["suid", "nosuid"]).set, parsed(&["suid", "nosuid"]).clear), (m::ATTR_NOSUID, 0));
+        assert_eq!(parsed(&["noatime", "strictatime"]).set, m::ATTR_STRICTATIME, "one mode at a time");
+        assert_eq!(parsed(&["noatime", "relatime"]).set, m::ATTR_RELATIME);
+        assert_eq!(parsed(&["ridmap", "idmap"]).idmap, Some(false));
+    }
+
+    #[test]
+    fn propagation_keeps_its_order() {
+        for (word, flags) in PROPAGATION {
+            assert_eq!(parsed(&[word]).propagation, [flags], "{word}");
+            assert_eq!(root_propagation(Some(word), false), Ok(flags), "{word}");
+        }
+        assert_eq!(parsed(&["rslave", "shared"]).propagation, [m::MS_SLAVE | m::MS_REC, m::MS_SHARED]);
+        assert_eq!((root_propagation(None, true), root_propagation(Some(""), true)), (Ok(0), Ok(0)));
+        assert_eq!(
+            root_propagation(Some("sharde"), false).unwrap_err().to_string(),
+            "rootfsPropagation=sharde is not supported"
+        );
+        for unsafe_word in ["private", "rprivate"] {
+            assert!(root_propagation(Some(unsafe_word), true).is_err(), "{unsafe_word}");
+        }
+    }
+
+    #[test]
+    fn words_of_their_own() {
+        let bind = parsed(&["bind", "defaults", "remount"]);
+        assert!(bind.bind && !bind.recursive && bind.remount && bind.data.is_empty());
+        let rbind = parsed(&["rbind", "ridmap"]);
+        assert!(rbind.bind && rbind.recursive);
+        assert_eq!(rbind.idmap, Some(true));
+        assert!(parsed(&["tmpcopyup"]).copy_up);
+        assert_eq!(parsed(&["sync", "noiversion", "silent"]).flags, ["sync", "noiversion", "silent"]);
+    }
+
+    #[test]
+    fn what_is_left_is_the_file_systems() {
+        assert_eq!(
+            data(&["mode=755", "size=64k,nr_inodes=1", "", "newinstance"]),
+            ["mode=755", "size=64k", "nr_inodes=1", "newinstance"]
+        );
+        assert_eq!(data(&["acl", "=x", "a=", "b=c=d"]), ["acl", "a=", "b=c=d"]);
+        assert_eq!(data(&["mpol=bind:0,2-3,size=1m"]), ["mpol=bind:0,2-3", "size=1m"]);
+        assert_eq!(data(&[r#"context="u:o:r:s0:c1,c2",ro_x"#]), [r#"context="u:o:r:s0:c1,c2""#, "ro_x"]);
+        assert_eq!(data(&[r"lowerdir=/a\,b:/c,upperdir=/d"]), [r"lowerdir=/a\,b:/c", "upperdir=/d"]);
+        assert_eq!(data(&["RO", "ro "]), ["RO", "ro "], "words are exact");
+        let error = parse(vec!["ok".into(), "a=\0".into()], "mounts[3].options").unwrap_err().to_string();
+        assert!(error.starts_with("invalid mounts[3].options[1]"), "{error}");
+    }
 }

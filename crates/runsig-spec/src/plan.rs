@@ -36,6 +36,8 @@ pub struct Plan {
     pub oom_score_adj: Option<i32>,
     /// `process.execCPUAffinity.initial`, a mask in 64-bit words (only meaningful for exec).
     pub initial_affinity: Option<Vec<u64>>,
+    /// `process.execCPUAffinity.final`, likewise.
+    pub final_affinity: Option<Vec<u64>>,
     /// Mounts that the runtime has to make detached trees for.
     pub host_mounts: Vec<HostMount>,
     /// Hooks of the runtime's side.

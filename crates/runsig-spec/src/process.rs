@@ -88,7 +88,7 @@ pub(crate) fn resolve(
     })
 }
 
-fn cwd(given: Option<String>) -> Result<CString> {
+pub(crate) fn cwd(given: Option<String>) -> Result<CString> {
     let cwd = given.unwrap_or_default();
     if cwd.is_empty() {
         return Err(SpecError::rule("Cwd property must not be empty"));

@@ -55,6 +55,17 @@ pub fn seccomp_action_available(action: u32) -> bool {
     unsafe { sys!(k::__NR_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &raw const action as usize) }.is_ok()
 }
 
+/// Whether the kernel knows seccomp filter flags. <https://man7.org/linux/man-pages/man2/seccomp.2.html>
+///
+/// Asked by loading a filter that is not there: flags are looked at first.
+#[must_use]
+pub fn seccomp_flags_available(flags: u32) -> bool {
+    const SECCOMP_SET_MODE_FILTER: usize = 1;
+    // SAFETY: the kernel refuses the null pointer with EFAULT; nothing is loaded.
+    let refused = unsafe { sys!(k::__NR_seccomp, SECCOMP_SET_MODE_FILTER, flags as usize, 0) };
+    refused == Err(Errno::EFAULT)
+}
+
 /// A key's serial number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeySerial(i32);
