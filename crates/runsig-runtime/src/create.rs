@@ -253,6 +253,7 @@ impl Builder<'_> {
         Launch {
             namespaces: self.plan.new_namespaces & !(CLONE_NEWCGROUP | CLONE_NEWTIME),
             cgroup: cgroup.dir_fd()?,
+            tasks: cgroup.task_files()?,
             join: &early,
             maps: new_user.then_some((&*self.plan.uid_mappings, &*self.plan.gid_mappings)),
             become_root: self.plan.init.namespaces.user,
@@ -284,8 +285,6 @@ impl Builder<'_> {
     /// From the clone to the last `Go`, which the caller sends.
     fn finish(&mut self, launched: &Launched) -> Result<Vec<u8>> {
         let pid = launched.child.pid;
-        // Before the init gets its plan: nothing it starts may escape the cgroup.
-        Cgroup::new(self.container.state.cgroup.clone()).add_task(pid)?;
         if let Some(score) = self.plan.oom_score_adj {
             set_oom_score(pid, score)?;
         }

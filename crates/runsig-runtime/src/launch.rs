@@ -21,6 +21,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) namespaces: u64,
     /// A cgroup v2 directory to be born into.
     pub(crate) cgroup: Option<BorrowedFd<'a>>,
+    /// `tasks` files of cgroup v1 directories to enter.
+    pub(crate) tasks: Vec<OwnedFd>,
     /// Namespaces entered before the clone.
     pub(crate) join: &'a [(BorrowedFd<'a>, u64)],
     /// Maps of a new user namespace: the child waits for them.
@@ -57,9 +59,11 @@ impl Launch<'_> {
         let (mut argv_room, mut envp_room) = ([std::ptr::null(); 3], [std::ptr::null(); 1]);
         let argv = CStrArray::new(argv.into_iter(), &mut argv_room).map_err(failed("start"))?;
         let envp = CStrArray::new(std::iter::empty(), &mut envp_room).map_err(failed("start"))?;
+        let tasks: Vec<RawFd> = self.tasks.iter().map(OwnedFd::raw).collect();
         let request = Spawn {
             namespaces: self.namespaces,
             cgroup: self.cgroup,
+            tasks: &tasks,
             join: self.join,
             hold: None,
             become_root: self.become_root,
@@ -108,7 +112,7 @@ fn spawn_with_maps(request: &Spawn<'_>, uids: &[IdMapping], gids: &[IdMapping]) 
 fn spawn_error(failure: Failure) -> Error {
     let op = match failure.step {
         Step::Join => runsig_proto::Op::JoinNamespace,
-        Step::Clone | Step::Hold | Step::BecomeRoot => runsig_proto::Op::Unshare,
+        Step::Clone | Step::Hold | Step::BecomeRoot | Step::Cgroup => runsig_proto::Op::Unshare,
         Step::Inherit => runsig_proto::Op::Descriptors,
         Step::Exec => runsig_proto::Op::Exec,
     };

@@ -85,6 +85,7 @@ pub(crate) fn for_maps(uids: &[IdMapping], gids: &[IdMapping]) -> Result<OwnedFd
     let child = spawn(&Spawn {
         namespaces: CLONE_NEWUSER,
         cgroup: None,
+        tasks: &[],
         join: &[],
         hold: Some(hold.as_fd()),
         become_root: false,

@@ -17,6 +17,7 @@ fn run(script: &CStr, change: impl FnOnce(&mut Spawn<'_>)) -> Result<Child, Fail
     let mut request = Spawn {
         namespaces: 0,
         cgroup: None,
+        tasks: &[],
         join: &[],
         hold: None,
         become_root: false,
@@ -95,6 +96,7 @@ fn run_joined(join: &[(BorrowedFd<'_>, u64)]) -> Result<Child, Failure> {
     spawn(&Spawn {
         namespaces: 0,
         cgroup: None,
+        tasks: &[],
         join,
         hold: None,
         become_root: false,

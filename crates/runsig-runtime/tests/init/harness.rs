@@ -104,6 +104,7 @@ impl Init {
         let child = spawn(&Spawn {
             namespaces,
             cgroup: None,
+            tasks: &[],
             join,
             hold: None,
             become_root: false,
