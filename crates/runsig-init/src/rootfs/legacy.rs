@@ -28,10 +28,12 @@ const LONGEST_DATA: usize = 4095;
 
 /// Whether fsconfig(2) cannot say these options: a value that is too long (the layers of an
 /// overlay), or one with a comma, which file systems without a parser of their own refuse.
-pub(super) fn needed(options: &[Word]) -> bool {
-    options.iter().any(|(_, value)| {
-        value.as_ref().is_some_and(|v| v.as_bytes().len() > LONGEST_VALUE || v.as_bytes().contains(&b','))
-    })
+/// A tmpfs has one, and takes lists of NUMA nodes.
+pub(super) fn needed(new: &New<'_>) -> bool {
+    new.fstype != c"tmpfs"
+        && new.options.iter().any(|(_, value)| {
+            value.as_ref().is_some_and(|v| v.as_bytes().len() > LONGEST_VALUE || v.as_bytes().contains(&b','))
+        })
 }
 
 /// Mounts on a directory with mount(2) and returns the mount. The target is named by the working
@@ -135,10 +137,13 @@ mod tests {
 
     #[test]
     fn only_long_values_and_commas_need_mount_2() {
-        assert!(!needed(&[word(c"size", Some("64k")), word(c"sync", None)]));
-        assert!(!needed(&[word(c"lowerdir", Some(&"x".repeat(255)))]));
-        assert!(needed(&[word(c"lowerdir", Some(&"x".repeat(256)))]));
-        assert!(needed(&[word(c"lowerdir", Some("/a\\,b"))]));
+        let needed = |fstype, key, value| needed(&New { fstype, source: c"", options: &[word(key, value)] });
+        let (fits, long) = ("x".repeat(255), "x".repeat(256));
+        assert!(!needed(c"ext4", c"sync", None));
+        assert!(!needed(c"overlay", c"lowerdir", Some(&fits)));
+        assert!(needed(c"overlay", c"lowerdir", Some(&long)));
+        assert!(needed(c"overlay", c"lowerdir", Some("/a\\,b")));
+        assert!(!needed(c"tmpfs", c"mpol", Some("bind:0,1")));
     }
 
     #[test]

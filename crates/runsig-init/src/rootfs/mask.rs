@@ -12,7 +12,7 @@ use runsig_sys::{BorrowedFd, Errno, OwnedFd, fs, process};
 use super::device;
 use super::mount::{New, make};
 use super::path;
-use crate::error::{During, Failure, Result};
+use crate::error::{During, Result};
 
 /// How often, and how long in between in milliseconds, a mount is tried that somebody writes to.
 const TRIES: u32 = 5;

@@ -120,7 +120,7 @@ fn file_system(ctx: Context<'_>, m: &Mount, new: &New<'_>, tree: i32) -> Result<
     let label = ctx.rootfs.mount_label.as_deref();
     let kind = new.fstype.to_bytes();
     let context = label.filter(|_| !matches!(kind, b"proc" | b"sysfs" | b"mqueue"));
-    if legacy::needed(new.options) {
+    if legacy::needed(new) {
         return legacy::mount(ctx, m, new, attrs, context, &place);
     }
     let mount = if tree >= 0 {
