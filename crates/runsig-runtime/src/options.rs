@@ -60,3 +60,48 @@ pub struct RunOptions {
     /// Do not become a subreaper.
     pub no_subreaper: bool,
 }
+
+/// Options of `exec`: a process.json, or the container's own process with changes.
+#[derive(Debug, Clone, Default)]
+pub struct ExecOptions {
+    /// The container.
+    pub id: String,
+    /// A process.json; then what follows, up to `selinux_label`, does not count.
+    pub process: Option<PathBuf>,
+    /// Program and arguments.
+    pub args: Vec<String>,
+    /// Working directory.
+    pub cwd: Option<String>,
+    /// `NAME=VALUE`, added to the container's.
+    pub env: Vec<String>,
+    /// A terminal.
+    pub tty: bool,
+    /// Another user.
+    pub uid: Option<u32>,
+    /// Another group.
+    pub gid: Option<u32>,
+    /// More groups.
+    pub additional_gids: Vec<u32>,
+    /// More capabilities, by name.
+    pub capabilities: Vec<String>,
+    /// Set no_new_privs, whatever the container has.
+    pub no_new_privileges: bool,
+    /// Another AppArmor profile.
+    pub apparmor_profile: Option<String>,
+    /// Another SELinux label.
+    pub selinux_label: Option<String>,
+    /// Return as soon as the process runs.
+    pub detach: bool,
+    /// Where to write its PID.
+    pub pid_file: Option<PathBuf>,
+    /// Unix socket that gets the terminal's master.
+    pub console_socket: Option<PathBuf>,
+    /// Unix socket that gets its pidfd.
+    pub pidfd_socket: Option<PathBuf>,
+    /// How many descriptors from 3 on it gets.
+    pub preserve_fds: u32,
+    /// (controller, path): existing cgroups below the container's; the controller is empty on v2.
+    pub cgroups: Vec<(String, PathBuf)>,
+    /// Do it in a paused container too; it runs once that is resumed.
+    pub ignore_paused: bool,
+}
