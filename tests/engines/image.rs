@@ -1,0 +1,104 @@
+//! The image all engines run: busybox, with a stop signal that is not TERM.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use runsig_tests::case::require_command;
+use runsig_tests::runtime::finish;
+use runsig_tests::{Outcome, Runtime, bundle, harness};
+
+/// The image's name in every engine.
+pub(crate) const IMAGE: &str = "localhost/runsig-test:latest";
+
+/// A shell that says which signal ended it: 3 for the image's QUIT, 15 for TERM.
+pub(crate) const TELLS_SIGNAL: &str =
+    "trap 'exit 3' QUIT; trap 'exit 15' TERM; trap 'exit 10' USR1; echo ready; while :; do sleep 0.05; done";
+
+/// A PID 1 that handles nothing.
+pub(crate) const DEAF: &str = "echo ready; sleep 1000; true";
+
+/// How long an engine may take for one command.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+
+/// podman on private roots.
+pub(crate) struct Podman {
+    dir: PathBuf,
+}
+
+impl Podman {
+    /// Roots below the test's directory, and the image in them.
+    pub(crate) fn new() -> Podman {
+        require_command("podman");
+        let dir = harness::test_dir().join("podman");
+        fs::create_dir_all(&dir).expect("mkdir");
+        let runtime = Runtime::path();
+        let conf = format!(
+            "[containers]\ndefault_ulimits=[\"nofile=1024:4096\",\"nproc=4096:8192\"]\npids_limit=0\n\
+             [engine]\nruntime_supports_json=[\"tested\"]\nruntime_supports_nocgroups=[\"tested\"]\n\
+             [engine.runtimes]\ntested=[\"{}\"]\n",
+            runtime.display()
+        );
+        fs::write(dir.join("containers.conf"), conf).expect("write");
+        let podman = Podman { dir };
+        podman.import();
+        podman
+    }
+
+    fn import(&self) {
+        let root = self.dir.join("image");
+        bundle::make_rootfs(&root);
+        let tar = self.dir.join("image.tar");
+        let status = Command::new("tar").arg("-C").arg(&root).arg("-cf").arg(&tar).arg(".").status();
+        assert!(status.expect("tar").success());
+        let tar = tar.to_str().expect("utf-8");
+        let path = "ENV PATH=/bin";
+        self.call(&["import", "--change", "STOPSIGNAL SIGQUIT", "--change", path, tar, IMAGE]).ok();
+    }
+
+    /// Writes the image to an archive other engines read.
+    pub(crate) fn save(&self) -> PathBuf {
+        let archive = self.dir.join("archive.tar");
+        let path = archive.to_str().expect("utf-8");
+        self.call(&["save", "--format", "docker-archive", "-o", path, IMAGE]).ok();
+        archive
+    }
+
+    /// `podman ARGS`.
+    pub(crate) fn call(&self, args: &[&str]) -> Outcome {
+        let mut command = Command::new("podman");
+        for (option, name) in [("--root", "root"), ("--runroot", "run"), ("--tmpdir", "tmp")] {
+            command.arg(option).arg(self.dir.join(name));
+        }
+        command.args([
+            "--storage-driver",
+            "overlay",
+            "--cgroup-manager",
+            "cgroupfs",
+            "--events-backend",
+            "file",
+        ]);
+        command.args(["--runtime", "tested"]).args(args);
+        command.env("CONTAINERS_CONF", self.dir.join("containers.conf"));
+        finish(command, LIMIT)
+    }
+
+    /// `podman run` with what every test needs; `options` before the image, `program` after it.
+    pub(crate) fn run(&self, options: &[&str], program: &[&str]) -> Outcome {
+        let parent = format!("/{}", harness::tag());
+        let mut args = vec!["run", "--network=none", "--cgroup-parent", &parent];
+        args.extend(options);
+        args.push(IMAGE);
+        args.extend(program);
+        self.call(&args)
+    }
+}
+
+/// Waits until a socket accepts a command that needs it.
+pub(crate) fn wait_for_socket(path: &Path, log: &Path) {
+    let up = runsig_tests::wait::until(Duration::from_secs(30), || {
+        std::os::unix::net::UnixStream::connect(path).is_ok()
+    });
+    assert!(up, "{} never came up: {}", path.display(), fs::read_to_string(log).unwrap_or_default());
+}
