@@ -157,7 +157,8 @@ wire_enum! {
             /// With the mounts below it.
             recursive: bool,
             /// A detached tree the runtime has made of it already (idmapped mounts, and sources
-            /// that a user namespace could not reach), or -1.
+            /// that a user namespace could not reach), or -1. An idmapped one is told by
+            /// `ATTR_IDMAP` in the mount's `set`.
             tree: i32,
         } = 1,
         /// A new file system.

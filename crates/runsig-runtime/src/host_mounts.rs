@@ -28,6 +28,10 @@ pub(crate) fn open_trees(plan: &mut Plan) -> Result<Vec<OwnedFd>> {
             continue;
         };
         let tree = make_tree(mount, host, &uids, &gids)?;
+        if host.idmap {
+            // So that the init knows that no tree of its own would do.
+            mount.set |= ATTR_IDMAP;
+        }
         match &mut mount.what {
             MountWhat::Bind { tree: slot, .. } | MountWhat::FileSystem { tree: slot, .. } => {
                 *slot = tree.raw()

@@ -9,7 +9,8 @@ use runsig_proto::plan::Mount;
 use runsig_sys::fd::CWD;
 use runsig_sys::fs;
 use runsig_sys::mount::{
-    self, ATTR_ATIME_MASK, ATTR_NODEV, ATTR_NODIRATIME, ATTR_NOEXEC, ATTR_NOSUID, ATTR_RDONLY, AttrChange,
+    self, ATTR_ATIME_MASK, ATTR_IDMAP, ATTR_NODEV, ATTR_NODIRATIME, ATTR_NOEXEC, ATTR_NOSUID, ATTR_RDONLY,
+    AttrChange,
 };
 use runsig_sys::{BorrowedFd, Errno, OwnedFd};
 
@@ -31,30 +32,54 @@ pub(super) fn mount(
     tree: i32,
 ) -> Result<OwnedFd> {
     let fail = |errno| refused(m, errno);
-    let tree = if tree >= 0 {
-        OwnedFd::from_raw(tree)
-    } else {
-        mount::open_tree(CWD, source, recursive).map_err(fail)?
-    };
+    let (tree, ours) = source_tree(m, source, recursive, tree).map_err(fail)?;
     let is_directory = fs::fstat(tree.as_fd()).map_err(fail)?.is(fs::S_IFDIR);
     let (magic, _) = fs::fstatfs(tree.as_fd()).map_err(fail)?;
     let make = if is_directory { Make::Directory } else { Make::File };
     let place = destination(ctx, m, make, LastLink::Follow, magic == fs::PROC_SUPER_MAGIC)?;
-    set_attributes(m, tree.as_fd()).map_err(fail)?;
+    // The host's tree has no locked attributes to stop us, so we leave alone what would be locked.
+    let not_kept = if ours || !ctx.plan.namespaces.user { NOT_KEPT } else { 0 };
+    set_attributes(m, tree.as_fd(), not_kept).map_err(fail)?;
     attach(m, tree.as_fd(), place.fd.as_fd())?;
     Ok(tree)
 }
 
+/// The detached tree to bind, and whether we made it. In a user namespace a tree of our own is
+/// better than the host's, wherever we can reach the source: its attributes are locked, so that
+/// the container cannot undo a `nosuid` or `ro` of the host. An idmapped one only the host makes.
+fn source_tree(
+    m: &Mount,
+    source: &CStr,
+    recursive: bool,
+    tree: i32,
+) -> core::result::Result<(OwnedFd, bool), Errno> {
+    let given = (tree >= 0).then(|| OwnedFd::from_raw(tree));
+    let wanted = given.is_some() && m.set & ATTR_IDMAP != 0;
+    match (given, if wanted { Err(Errno::EPERM) } else { mount::open_tree(CWD, source, recursive) }) {
+        (_, Ok(own)) => Ok((own, true)),
+        (Some(given), Err(_)) => Ok((given, false)),
+        (None, Err(errno)) => Err(errno),
+    }
+}
+
+/// A view of a directory of the host that is ours to make, as [`mount`] would bind it.
+pub(super) fn view(m: &Mount, directory: &CStr) -> core::result::Result<OwnedFd, Errno> {
+    let tree = mount::open_tree(CWD, directory, true)?;
+    set_attributes(m, tree.as_fd(), NOT_KEPT)?;
+    Ok(tree)
+}
+
 /// Gives the detached tree the attributes the mount asks for, and only then it becomes visible.
-pub(super) fn set_attributes(m: &Mount, tree: BorrowedFd<'_>) -> core::result::Result<(), Errno> {
-    if m.set | m.clear != 0 {
-        let change =
-            AttrChange { set: m.set, clear: cleared(m.set, m.clear | NOT_KEPT), ..Default::default() };
+/// Without any word it stays as it is; with one, it loses `not_kept` too.
+fn set_attributes(m: &Mount, tree: BorrowedFd<'_>, not_kept: u64) -> core::result::Result<(), Errno> {
+    let set = m.set & !ATTR_IDMAP;
+    if set | m.clear != 0 {
+        let change = AttrChange { set, clear: cleared(set, m.clear | not_kept), ..Default::default() };
         match mount::mount_setattr(tree, &change) {
             // In a user namespace the source's attributes can be locked: then they stay, unless
             // the bundle wants them off, which fails again.
             Err(Errno::EPERM) => {
-                let change = AttrChange { clear: cleared(m.set, m.clear), ..change };
+                let change = AttrChange { clear: cleared(set, m.clear), ..change };
                 mount::mount_setattr(tree, &change)?;
             }
             other => other?,
@@ -74,7 +99,7 @@ pub(super) fn set_attributes(m: &Mount, tree: BorrowedFd<'_>) -> core::result::R
 
 /// What to clear. How access times are kept is one choice out of three: the kernel takes it only
 /// as a whole, and a mount that chooses drops the source's `nodiratime` too.
-fn cleared(set: u64, clear: u64) -> u64 {
+pub(super) fn cleared(set: u64, clear: u64) -> u64 {
     let mut clear = clear & !set;
     if (set | clear) & ATTR_ATIME_MASK != 0 {
         clear |= ATTR_ATIME_MASK | (ATTR_NODIRATIME & !set);

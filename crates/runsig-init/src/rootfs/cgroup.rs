@@ -7,7 +7,6 @@ use alloc::vec::Vec;
 use core::ffi::CStr;
 
 use runsig_proto::plan::Mount;
-use runsig_sys::fd::CWD;
 use runsig_sys::fs::{self, O_DIRECTORY, O_PATH};
 use runsig_sys::mount::{self, ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID, ATTR_RDONLY, AttrChange};
 use runsig_sys::{BorrowedFd, Errno, OwnedFd};
@@ -27,7 +26,7 @@ pub(super) fn mount_v2(ctx: Context<'_>, m: &Mount, host_dir: &CStr, namespace: 
     let place = destination(ctx, m, Make::Directory, LastLink::Follow, false)?;
     let tree = fresh_v2(m, namespace)
         .transpose()
-        .unwrap_or_else(|| view(m, host_dir))
+        .unwrap_or_else(|| bind::view(m, host_dir))
         .or_else(|errno| hidden(ctx, errno))
         .map_err(|errno| refused(m, errno))?;
     attach(m, tree.as_fd(), place.fd.as_fd())?;
@@ -44,13 +43,6 @@ fn fresh_v2(m: &Mount, namespace: bool) -> core::result::Result<Option<OwnedFd>,
         Err(Errno::EPERM | Errno::EBUSY) => Ok(None),
         other => other.map(Some),
     }
-}
-
-/// A copy of a host's cgroup directory with the attributes the mount asks for.
-fn view(m: &Mount, host_dir: &CStr) -> core::result::Result<OwnedFd, Errno> {
-    let tree = mount::open_tree(CWD, host_dir, true)?;
-    bind::set_attributes(m, tree.as_fd())?;
-    Ok(tree)
 }
 
 /// For a rootless container without a cgroup there is nothing to show: an empty directory hides
@@ -109,7 +101,7 @@ fn hierarchy(
         // Not through `ro`: the superblock is the host's too.
         mount_shared(&new, V1_ATTRS | (m.set & ATTR_RDONLY))?
     } else {
-        view(m, host_dir)?
+        bind::view(m, host_dir)?
     };
     fs::mkdirat(tmpfs, name, 0o755)?;
     let place = fs::openat(tmpfs, name, O_PATH | O_DIRECTORY | fs::O_NOFOLLOW, 0)?;

@@ -10,7 +10,7 @@ use core::ffi::CStr;
 use runsig_proto::Op;
 use runsig_proto::plan::{Mount, MountWhat};
 use runsig_sys::fs::{self, O_DIRECTORY, O_RDONLY};
-use runsig_sys::mount::{self, ATTR_RDONLY, AttrChange};
+use runsig_sys::mount::{self, ATTR_IDMAP, ATTR_RDONLY, AttrChange};
 use runsig_sys::{BorrowedFd, Errno, OwnedFd};
 
 use super::path::{self, LastLink, Make, Place};
@@ -116,7 +116,7 @@ fn file_system(ctx: Context<'_>, m: &Mount, new: &New<'_>, tree: i32) -> Result<
         b"proc" | b"sysfs" => ordinary_directory(ctx, m, new.fstype)?,
         _ => destination(ctx, m, Make::Directory, LastLink::Follow, false)?,
     };
-    let attrs = if read_only_later(m) { m.set & !ATTR_RDONLY } else { m.set };
+    let attrs = m.set & !ATTR_IDMAP & if read_only_later(m) { !ATTR_RDONLY } else { u64::MAX };
     let label = ctx.rootfs.mount_label.as_deref();
     let kind = new.fstype.to_bytes();
     let context = label.filter(|_| !matches!(kind, b"proc" | b"sysfs" | b"mqueue"));
@@ -125,7 +125,7 @@ fn file_system(ctx: Context<'_>, m: &Mount, new: &New<'_>, tree: i32) -> Result<
     }
     let mount = if tree >= 0 {
         let tree = OwnedFd::from_raw(tree);
-        let change = AttrChange { set: attrs, ..Default::default() };
+        let change = AttrChange { set: attrs, clear: bind::cleared(attrs, m.clear), ..Default::default() };
         mount::mount_setattr(tree.as_fd(), &change).map(|()| tree)
     } else if kind == b"tmpfs" {
         tmpfs(new, attrs, context, &place)

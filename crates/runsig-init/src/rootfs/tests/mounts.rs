@@ -193,15 +193,24 @@ fn an_overlay_with_more_layers_than_fsconfig_takes() {
 }
 
 #[test]
-fn trees_that_the_runtime_made_are_attached() {
+fn trees_that_the_runtime_made_are_for_idmaps_and_what_we_cannot_reach() {
     scene(|scene| {
-        let source = scene.source("data");
-        let tree = open_tree(runsig_sys::fd::CWD, &c(&source), false).unwrap().into_raw();
-        let what = MountWhat::Bind { source: c("/not/to/be/seen"), recursive: false, tree };
-        let m = Mount { what, set: ATTR_RDONLY, ..bind("", "/tree", false) };
-        prepare(&scene.with(vec![m])).unwrap();
-        assert_eq!(read(scene.root.join("tree/hello")), "data");
-        assert_eq!(write_errno(scene.root.join("tree/x")), Some(EROFS));
+        let (ours, theirs) = (scene.source("ours"), scene.source("theirs"));
+        let made = |source: &Path, set, destination| {
+            let tree = open_tree(runsig_sys::fd::CWD, &c(&theirs), false).unwrap().into_raw();
+            let what = MountWhat::Bind { source: c(source), recursive: false, tree };
+            Mount { what, set, ..bind("", destination, false) }
+        };
+        let plan = scene.with(vec![
+            made(Path::new("/out/of/reach"), ATTR_RDONLY, "/far"),
+            made(&ours, ATTR_RDONLY, "/near"),
+            made(&ours, ATTR_IDMAP, "/mapped"),
+        ]);
+        prepare(&plan).unwrap();
+        assert_eq!(read(scene.root.join("far/hello")), "theirs");
+        assert_eq!(write_errno(scene.root.join("far/x")), Some(EROFS));
+        assert_eq!(read(scene.root.join("near/hello")), "ours");
+        assert_eq!(read(scene.root.join("mapped/hello")), "theirs");
     });
 }
 
