@@ -2,25 +2,54 @@
 //!
 //! Owns: host facts for `runsig-spec` and `runsig-cgroup`. Must not: judge the bundle.
 
+use std::path::Path;
+
 use runsig_cgroup::{Driver, Host, Paths, Request};
 use runsig_spec::{LoadOptions, Plan};
 use runsig_sys::process;
 
 use crate::error::Result;
 use crate::options::{CgroupManager, CreateOptions, Globals};
+use crate::seccomp_cache::Cache;
 
 /// Reads and checks the bundle.
 ///
 /// # Errors
 /// What is wrong with it.
-pub(crate) fn load(_globals: &Globals, options: &CreateOptions) -> Result<Plan> {
+pub(crate) fn load(globals: &Globals, options: &CreateOptions) -> Result<Plan> {
+    let cache = Cache::new(&globals.root);
     let host = LoadOptions {
-        rootless: process::geteuid() != 0,
         no_pivot: options.no_pivot,
         no_new_keyring: options.no_new_keyring,
-        ..LoadOptions::new(&options.id)
+        seccomp_cache: Some(&cache),
+        ..host_facts(&options.id)
     };
-    Ok(runsig_spec::load(&options.bundle, &host)?)
+    let plan = runsig_spec::load(&options.bundle, &host)?;
+    plan.warnings.iter().for_each(|warning| globals.warn(warning));
+    Ok(plan)
+}
+
+/// What holds on this host.
+pub(crate) fn host_facts(id: &str) -> LoadOptions<'_> {
+    let rootless = process::geteuid() != 0;
+    let in_user_namespace = in_user_namespace();
+    LoadOptions {
+        rootless,
+        in_user_namespace,
+        setgroups_denied: (rootless || in_user_namespace) && setgroups_denied(),
+        selinux: Path::new("/sys/fs/selinux/enforce").exists(),
+        ..LoadOptions::new(id)
+    }
+}
+
+/// The initial user namespace maps every ID to itself (user_namespaces(7)).
+fn in_user_namespace() -> bool {
+    std::fs::read_to_string("/proc/self/uid_map")
+        .is_ok_and(|map| !map.split_ascii_whitespace().eq(["0", "0", "4294967295"]))
+}
+
+fn setgroups_denied() -> bool {
+    std::fs::read_to_string("/proc/self/setgroups").is_ok_and(|text| text.trim() == "deny")
 }
 
 /// Decides where the container's cgroups are.

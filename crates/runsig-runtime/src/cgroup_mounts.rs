@@ -4,7 +4,7 @@
 
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use runsig_cgroup::Paths;
 use runsig_proto::InitPlan;
@@ -19,7 +19,10 @@ pub(crate) fn fill(init: &mut InitPlan, paths: &Paths) {
     for mount in &mut rootfs.mounts {
         if let MountWhat::Cgroup { v2, v1, links, namespace } = &mut mount.what {
             let view = paths.mount_view();
-            *v2 = view.v2.as_deref().map(c_path);
+            // The whole hierarchy, as a fresh mount would show it and as /proc/self/cgroup counts;
+            // in a user namespace only the container's own part, as runc.
+            let shown = |own: PathBuf| if init.namespaces.user { own } else { runsig_cgroup::MOUNT.into() };
+            *v2 = view.v2.map(|own| c_path(&shown(own)));
             *v1 = view.v1.iter().map(|(name, path)| (c_text(name), c_path(path))).collect();
             *links = view.links.iter().map(|(link, name)| (c_text(link), c_text(name))).collect();
             *namespace = own;

@@ -43,6 +43,18 @@ impl Console {
         Ok((console, theirs))
     }
 
+    /// A console and the socket for its master where there is to be a terminal.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(crate) fn for_terminal(terminal: bool) -> Result<(Option<Self>, Option<OwnedFd>)> {
+        Ok(if terminal {
+            Self::open().map(|(console, socket)| (Some(console), Some(socket)))?
+        } else {
+            (None, None)
+        })
+    }
+
     /// Takes the master, and puts our own terminal into raw mode.
     ///
     /// # Errors

@@ -20,12 +20,13 @@ use runsig_sys::{BorrowedFd, Errno, OwnedFd, fd, fs, sched};
 use crate::cgroup_mounts;
 use crate::delete;
 use crate::error::{Error, Result};
+use crate::facts;
 use crate::hooks;
 use crate::host_mounts;
 use crate::launch::{self, Launch, Launched};
 use crate::notify;
 use crate::options::{CgroupManager, CreateOptions, Globals};
-use crate::state::{HookRecord, Phase, State};
+use crate::state::{HookRecord, ListenerRecord, Phase, State};
 use crate::status::Status;
 use crate::store::{Container, FIFO, Store, c_path};
 use crate::talk::{self, Listener};
@@ -37,19 +38,22 @@ use crate::time;
 /// With nothing left behind.
 pub fn create(globals: &Globals, options: &CreateOptions) -> Result<Container> {
     let plan = load(globals, options)?;
-    let console = match (&options.console_socket, plan.init.process.terminal) {
-        (Some(path), true) => Some(notify::connect(path)?),
-        (None, false) => None,
-        (None, true) => return Err(detached_terminal()),
-        (Some(_), false) => return Err(unused_console_socket()),
-    };
+    let console = console_socket(options.console_socket.as_deref(), plan.init.process.terminal)?;
     let made = make(globals, options, plan, Start::Later, console)?;
     talk::go(made.sync.as_fd(), made.go)?;
     Ok(made.container)
 }
 
-pub(crate) fn detached_terminal() -> Error {
-    Error::Invalid("cannot allocate tty if runc will detach without setting console socket".to_owned())
+/// Connects to the console socket of a process that nobody waits for in front; runc's rules.
+pub(crate) fn console_socket(path: Option<&Path>, terminal: bool) -> Result<Option<OwnedFd>> {
+    match (path, terminal) {
+        (Some(path), true) => notify::connect(path).map(Some),
+        (None, false) => Ok(None),
+        (None, true) => Err(Error::Invalid(
+            "cannot allocate tty if runc will detach without setting console socket".to_owned(),
+        )),
+        (Some(_), false) => Err(unused_console_socket()),
+    }
 }
 
 pub(crate) fn unused_console_socket() -> Error {
@@ -140,6 +144,7 @@ fn first_state(options: &CreateOptions, plan: &Plan, cgroup: runsig_cgroup::Path
         namespaces: plan.new_namespaces | joined,
         pid_namespace: pid_namespace(plan.new_namespaces, joined),
         pid_namespace_inode: None,
+        seccomp_listener: plan.seccomp_listener.as_ref().map(ListenerRecord::from),
         poststart: plan.hooks.poststart.iter().map(HookRecord::from).collect(),
         poststop: plan.hooks.poststop.iter().map(HookRecord::from).collect(),
     })
@@ -172,21 +177,26 @@ fn namespace_inode(pid: i32) -> Option<u64> {
 /// Descriptors for the container have to be open; those of socket activation count first.
 fn check_preserved(plan: &mut Plan, options: &CreateOptions) -> Result<()> {
     let activated = crate::bundle::listen_fds();
-    for index in 0..options.preserve_fds {
-        let number = 3 + activated + index;
-        if fs::set_cloexec(BorrowedFd::from_raw(number.cast_signed()), true).is_err() {
-            return Err(Error::Invalid(format!(
-                "unable to stat preserved-fd {index} (of {}): no such file or directory",
-                options.preserve_fds
-            )));
-        }
-    }
+    check_open(options.preserve_fds, activated)?;
     if activated > 0 {
         let env = &mut plan.init.process.env;
         env.extend(std::ffi::CString::new(format!("LISTEN_FDS={activated}")));
         env.push(c"LISTEN_PID=1".to_owned());
     }
     plan.init.fds.preserve = activated + options.preserve_fds;
+    Ok(())
+}
+
+/// Checks that descriptors 3+`skip` to 3+`skip`+`count`-1 are open.
+pub(crate) fn check_open(count: u32, skip: u32) -> Result<()> {
+    for index in 0..count {
+        let number = 3 + skip + index;
+        if fs::set_cloexec(BorrowedFd::from_raw(number.cast_signed()), true).is_err() {
+            return Err(Error::Invalid(format!(
+                "unable to stat preserved-fd {index} (of {count}): no such file or directory"
+            )));
+        }
+    }
     Ok(())
 }
 
@@ -207,9 +217,9 @@ impl Builder<'_> {
             self.container.state.cgroup = cgroup.paths().clone();
             self.container.save()?;
         }
-        if let Some(resources) = &self.plan.resources {
-            let _ = resources;
-        }
+        let devices: Vec<&str> = self.plan.bundle_devices.iter().map(String::as_str).collect();
+        cgroup.apply(self.plan.resources.as_ref(), &devices)?;
+        facts::save(self.container, self.plan)?;
         let launched = self.launch(&cgroup, start)?;
         match self.finish(&launched) {
             Ok(go) => Ok((launched, go)),
@@ -297,22 +307,22 @@ impl Builder<'_> {
         self.container.state.pid_namespace_inode = namespace_inode(pid);
         self.container.state.phase = Phase::Created;
         self.container.save()?;
-        self.publish(&launched.child)?;
+        publish(self.options.pid_file.as_deref(), self.options.pidfd_socket.as_deref(), &launched.child)?;
         let hooks_follow = !self.plan.init.start_container.is_empty();
         Ok(if hooks_follow { self.container.state.oci(Status::Created, pid).to_json() } else { Vec::new() })
     }
+}
 
-    /// PID file and pidfd socket.
-    fn publish(&self, child: &Child) -> Result<()> {
-        if let Some(path) = &self.options.pid_file {
-            write_pid_file(path, child.pid)?;
-        }
-        if let Some(path) = &self.options.pidfd_socket {
-            let socket = notify::connect(path)?;
-            notify::send_pidfd(path, &socket, child.pidfd.as_fd())?;
-        }
-        Ok(())
+/// PID file and pidfd socket.
+pub(crate) fn publish(pid_file: Option<&Path>, pidfd_socket: Option<&Path>, child: &Child) -> Result<()> {
+    if let Some(path) = pid_file {
+        write_pid_file(path, child.pid)?;
     }
+    if let Some(path) = pidfd_socket {
+        let socket = notify::connect(path)?;
+        notify::send_pidfd(path, &socket, child.pidfd.as_fd())?;
+    }
+    Ok(())
 }
 
 /// The runtime's side of the conversation.
@@ -337,7 +347,7 @@ impl Listener for Answers<'_> {
         let fd = process::pidfd_getfd(self.child.pidfd.as_fd(), number)
             .map_err(Error::io("get seccomp fd of process", self.child.pid.to_string()))?;
         let state = self.state.oci(Status::Creating, self.child.pid);
-        notify::send_seccomp_listener(listener, fd.as_fd(), &state)
+        notify::send_seccomp_listener(listener, fd.as_fd(), self.child.pid, &state)
     }
 }
 

@@ -6,8 +6,8 @@
 
 use runsig_cgroup::Cgroup;
 use runsig_proto::plan::Hook;
-use runsig_signal::identity::{self, Life, ProcessFd};
 use runsig_signal::Signal;
+use runsig_signal::identity::{self, Life, ProcessFd};
 use runsig_signal::target::PidNamespace;
 use runsig_sys::Errno;
 use runsig_sys::process::{self, POLLIN, PollFd};

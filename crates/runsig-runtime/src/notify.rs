@@ -39,12 +39,13 @@ struct ProcessState<'a> {
 pub(crate) fn send_seccomp_listener(
     to: &SeccompListener,
     fd: BorrowedFd<'_>,
+    pid: i32,
     state: &OciState,
 ) -> Result<()> {
     let message = ProcessState {
         oci_version: &state.oci_version,
         fds: ["seccompFd"],
-        pid: state.pid,
+        pid,
         metadata: &to.metadata,
         state,
     };

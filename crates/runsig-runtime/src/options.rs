@@ -13,6 +13,31 @@ pub struct Globals {
     pub rootless: Option<bool>,
     /// How cgroups are managed.
     pub cgroup_manager: CgroupManager,
+    /// Where warnings go: what is worth a line but no failure.
+    pub warnings: Warnings,
+}
+
+impl Globals {
+    pub(crate) fn warn(&self, message: &str) {
+        (self.warnings.0)(message);
+    }
+}
+
+/// Takes warnings, one line each.
+#[derive(Clone)]
+pub struct Warnings(pub std::rc::Rc<dyn Fn(&str)>);
+
+impl Default for Warnings {
+    /// Nowhere.
+    fn default() -> Self {
+        Self(std::rc::Rc::new(|_| ()))
+    }
+}
+
+impl std::fmt::Debug for Warnings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Warnings")
+    }
 }
 
 /// Who makes cgroups.

@@ -10,7 +10,6 @@ use crate::create::{self, Answers, Made, Start};
 use crate::delete;
 use crate::error::Result;
 use crate::foreground::{Foreground, Signals};
-use crate::notify;
 use crate::options::{Globals, RunOptions};
 use crate::start;
 use crate::store::Store;
@@ -35,12 +34,7 @@ pub fn run(globals: &Globals, options: &RunOptions) -> Result<i32> {
     }
     // Before the clone: a container that ends at once must not end unseen.
     let signals = Signals::block()?;
-    let (console, socket) = if plan.init.process.terminal {
-        let (console, socket) = Console::open()?;
-        (Some(console), Some(socket))
-    } else {
-        (None, None)
-    };
+    let (console, socket) = Console::for_terminal(plan.init.process.terminal)?;
     let made = create::make(globals, &options.create, plan, Start::Now, socket)?;
     let store = Store::new(&globals.root);
     let result = go(&made).and_then(|()| Foreground { signals, console, child: &made.child }.wait());
@@ -54,12 +48,8 @@ pub fn run(globals: &Globals, options: &RunOptions) -> Result<i32> {
 }
 
 fn run_detached(globals: &Globals, options: &RunOptions, plan: runsig_spec::Plan) -> Result<i32> {
-    let console = match (&options.create.console_socket, plan.init.process.terminal) {
-        (Some(path), true) => Some(notify::connect(path)?),
-        (None, false) => None,
-        (None, true) => return Err(create::detached_terminal()),
-        (Some(_), false) => return Err(create::unused_console_socket()),
-    };
+    let console =
+        create::console_socket(options.create.console_socket.as_deref(), plan.init.process.terminal)?;
     let made = create::make(globals, &options.create, plan, Start::Now, console)?;
     match go(&made) {
         Ok(()) => Ok(0),

@@ -3,8 +3,8 @@
 //! Owns: the exec fifo's other end, poststart hooks. Must not: wait longer than it has to.
 
 use runsig_proto::plan::Hook;
-use runsig_signal::identity;
 use runsig_signal::Signal;
+use runsig_signal::identity;
 use runsig_sys::process::{self, POLLERR, POLLHUP, PollFd};
 use runsig_sys::{Errno, OwnedFd, fs};
 

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use runsig_proto::plan::Hook;
 use runsig_signal::identity::Identity;
 use runsig_signal::target::PidNamespace;
+use runsig_spec::plan::SeccompListener;
 use serde::{Deserialize, Serialize};
 
 use crate::status::Status;
@@ -49,6 +50,9 @@ pub struct State {
     /// The inode of that namespace, while init lives or after.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pid_namespace_inode: Option<u64>,
+    /// Who gets the seccomp listener of an exec.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seccomp_listener: Option<ListenerRecord>,
     /// Hooks that `start` runs.
     #[serde(default)]
     pub poststart: Vec<HookRecord>,
@@ -77,6 +81,25 @@ pub struct HookRecord {
     env: Vec<String>,
     #[serde(default)]
     timeout: Option<u32>,
+}
+
+/// A seccomp agent as kept on disk.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ListenerRecord {
+    path: PathBuf,
+    metadata: String,
+}
+
+impl From<&SeccompListener> for ListenerRecord {
+    fn from(listener: &SeccompListener) -> Self {
+        Self { path: listener.path.clone(), metadata: listener.metadata.clone() }
+    }
+}
+
+impl From<&ListenerRecord> for SeccompListener {
+    fn from(record: &ListenerRecord) -> Self {
+        Self { path: record.path.clone(), metadata: record.metadata.clone() }
+    }
 }
 
 fn text(c: &CString) -> String {

@@ -232,7 +232,7 @@ impl Container {
     }
 }
 
-fn read_all(file: &OwnedFd) -> runsig_sys::Result<Vec<u8>> {
+pub(crate) fn read_all(file: &OwnedFd) -> runsig_sys::Result<Vec<u8>> {
     let size = fs::fstat(file.as_fd())?.size;
     let mut bytes = vec![0; usize::try_from(size).unwrap_or(0) + 1];
     let mut filled = 0;

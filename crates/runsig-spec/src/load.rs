@@ -16,7 +16,7 @@ use runsig_proto::{plan, plan::Namespaces as InitNamespaces};
 use runsig_sys::{Errno, mount as m};
 
 use crate::document::{Document, Linux, Root};
-use crate::error::{Result, SpecError};
+use crate::error::{Result, SpecError, one_line};
 use crate::hooks::{self, Hooks};
 use crate::mounts::{self, Mounts, Surroundings};
 use crate::namespaces::{self, Namespaces};
@@ -204,6 +204,8 @@ fn build(mut document: Document<'_>, bundle: &str, options: &LoadOptions<'_>) ->
     intel_rdt.as_ref().map(resources::check_intel_rdt).transpose()?;
     let net_devices = network::devices(linux.net_devices.take(), &namespaces, options.rootless)?;
 
+    let bundle_devices = linux.devices.iter().flatten().filter_map(|device| device.path.clone()).collect();
+
     let init = InitPlan {
         kind: Kind::Create,
         fds: Fds { exec_fifo: -1, console: -1, preserve: 0 },
@@ -212,7 +214,8 @@ fn build(mut document: Document<'_>, bundle: &str, options: &LoadOptions<'_>) ->
         hostname: uts_name(document.hostname.take(), "hostname", &namespaces)?,
         domainname: uts_name(document.domainname.take(), "domainname", &namespaces)?,
         sysctl: parameters(&mut linux, &namespaces, options)?,
-        runtime_hooks: asks_for_runtime(&host),
+        // The state that createContainer hooks read comes with the runtime's answer.
+        runtime_hooks: asks_for_runtime(&host) || !create_container.is_empty(),
         create_container,
         start_container,
         keyring: keyring(options)?,
@@ -237,6 +240,7 @@ fn build(mut document: Document<'_>, bundle: &str, options: &LoadOptions<'_>) ->
         gid_mappings,
         cgroups_path,
         resources,
+        bundle_devices,
         rlimits: process.rlimits.unwrap_or_default(),
         oom_score_adj: process.oom_score_adj,
         initial_affinity: process.initial_affinity,
@@ -247,7 +251,7 @@ fn build(mut document: Document<'_>, bundle: &str, options: &LoadOptions<'_>) ->
         seccomp_listener: seccomp_listener.flatten(),
         intel_rdt,
         net_devices,
-        warnings,
+        warnings: warnings.into_iter().map(one_line).collect(),
     })
 }
 

@@ -30,6 +30,8 @@ pub struct Plan {
     pub cgroups_path: Option<String>,
     /// `linux.resources`.
     pub resources: Option<LinuxResources>,
+    /// Paths of `linux.devices`: the device filter leaves out default devices that these replace.
+    pub bundle_devices: Vec<String>,
     /// (`RLIMIT_*`, soft, hard), set from the host side.
     pub rlimits: Vec<(u32, u64, u64)>,
     /// `process.oomScoreAdj`, set from the host side.

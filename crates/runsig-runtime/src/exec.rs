@@ -1,0 +1,229 @@
+//! `exec`: one more process in a running container.
+//!
+//! Owns: entering the container's namespaces and cgroup, and waiting for the process in front.
+//! Must not: change the container's state.
+
+use std::path::PathBuf;
+
+use runsig_cgroup::Cgroup;
+use runsig_proto::InitPlan;
+use runsig_proto::plan::{Fds, Kind, Namespaces};
+use runsig_signal::identity::{self, ProcessFd};
+use runsig_spec::{ExecPlan, ExecSource, ProcessOverrides, exec_process};
+use runsig_sys::process::{self, CLONE_NEWNS, CLONE_NEWTIME, CLONE_NEWUSER};
+use runsig_sys::spawn::Child;
+use runsig_sys::{OwnedFd, fd, fs, sched};
+
+use crate::bundle;
+use crate::console::Console;
+use crate::create;
+use crate::error::{Error, Result};
+use crate::facts;
+use crate::foreground::{Foreground, Signals};
+use crate::launch::{self, Launch, Launched};
+use crate::notify;
+use crate::options::{ExecOptions, Globals};
+use crate::state::State;
+use crate::status::Status;
+use crate::store::{Container, Store, c_path};
+use crate::talk::{self, Listener};
+
+/// Runs a process in a container. Returns its exit code (128+n for a signal), or 0 when detached.
+///
+/// # Errors
+/// When the container is not running, the description is bad, or the process cannot be made.
+pub fn exec(globals: &Globals, options: ExecOptions) -> Result<i32> {
+    let container = Store::new(&globals.root).load(&options.id)?;
+    check_status(&container, options.ignore_paused)?;
+    let host = bundle::host_facts(&options.id);
+    let facts = facts::load(&container, &host)?;
+    let plan = exec_process(&facts.as_container(), source(&options), &host)?;
+    plan.warnings.iter().for_each(|warning| globals.warn(warning));
+    let terminal = plan.process.terminal;
+    if options.detach {
+        let console = create::console_socket(options.console_socket.as_deref(), terminal)?;
+        Exec { container: &container, options: &options, plan, console }.start()?;
+        return Ok(0);
+    }
+    if options.console_socket.is_some() {
+        return Err(create::unused_console_socket());
+    }
+    let signals = Signals::block()?;
+    let (console, socket) = Console::for_terminal(terminal)?;
+    let child = Exec { container: &container, options: &options, plan, console: socket }.start()?;
+    Foreground { signals, console, child: &child }.wait()
+}
+
+fn check_status(container: &Container, ignore_paused: bool) -> Result<()> {
+    match container.status()? {
+        Status::Stopped | Status::Creating => {
+            Err(Error::State("cannot exec in a stopped container".to_owned()))
+        }
+        Status::Paused if !ignore_paused => Err(Error::State(
+            "cannot exec in a paused container (use --ignore-paused to override)".to_owned(),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn source(options: &ExecOptions) -> ExecSource<'_> {
+    if let Some(path) = &options.process {
+        return ExecSource::File(path);
+    }
+    ExecSource::Container(ProcessOverrides {
+        args: options.args.clone(),
+        env: options.env.clone(),
+        cwd: options.cwd.clone(),
+        uid: options.uid,
+        gid: options.gid,
+        additional_gids: options.additional_gids.clone(),
+        capabilities: options.capabilities.clone(),
+        no_new_privileges: options.no_new_privileges.then_some(true),
+        apparmor_profile: options.apparmor_profile.clone(),
+        selinux_label: options.selinux_label.clone(),
+        tty: options.tty,
+        console_size: None,
+    })
+}
+
+struct Exec<'a> {
+    container: &'a Container,
+    options: &'a ExecOptions,
+    plan: ExecPlan,
+    console: Option<OwnedFd>,
+}
+
+impl Exec<'_> {
+    /// Makes the process and sees its program start.
+    fn start(mut self) -> Result<Child> {
+        create::check_open(self.options.preserve_fds, 0)?;
+        let (launched, init) = self.launch()?;
+        match self.finish(&launched, init) {
+            Ok(()) => Ok(launched.child),
+            Err(error) => {
+                launch::kill_and_reap(&launched.child);
+                Err(error)
+            }
+        }
+    }
+
+    fn launch(&mut self) -> Result<(Launched, InitPlan)> {
+        let state = &self.container.state;
+        let first = running_init(state)?;
+        let cgroup = Cgroup::new(state.cgroup.clone());
+        let console = self.console.take();
+        let time = self.time_namespace(&first)?;
+        let plan = self.init_plan(console.as_ref(), time.as_ref())?;
+        // All at once through the pidfd (5.8); a time namespace cannot be entered by a process that
+        // shares its memory, so the init does that itself.
+        let entered = state.namespaces & !CLONE_NEWTIME;
+        let join = [(first.as_fd(), entered)];
+        let inherit = [&console, &time.map(|(fd, _)| fd)]
+            .into_iter()
+            .flatten()
+            .map(OwnedFd::raw)
+            .chain(3..3 + self.options.preserve_fds.cast_signed())
+            .collect();
+        let launched = Launch {
+            namespaces: 0,
+            cgroup: cgroup.dir_fd()?,
+            tasks: cgroup.task_files()?,
+            join: if entered == 0 { &[] } else { &join },
+            maps: None,
+            become_root: state.namespaces & CLONE_NEWUSER != 0,
+            inherit,
+        }
+        .start()?;
+        Ok((launched, plan))
+    }
+
+    fn time_namespace(&self, first: &ProcessFd) -> Result<Option<(OwnedFd, PathBuf)>> {
+        if self.container.state.namespaces & CLONE_NEWTIME == 0 {
+            return Ok(None);
+        }
+        let path = PathBuf::from(format!("/proc/{}/ns/time", first.pid()));
+        let fd = fs::openat(fd::CWD, &c_path(&path)?, fs::O_RDONLY, 0).map_err(Error::io("open", &path))?;
+        // The number was still init's when we opened the file if it is init's now.
+        if first.has_ended() { Err(Error::NotRunning(None)) } else { Ok(Some((fd, path))) }
+    }
+
+    fn init_plan(&self, console: Option<&OwnedFd>, time: Option<&(OwnedFd, PathBuf)>) -> Result<InitPlan> {
+        let bits = self.container.state.namespaces;
+        let join: Option<Result<_>> = time.map(|(fd, path)| Ok((CLONE_NEWTIME, fd.raw(), c_path(path)?)));
+        Ok(InitPlan {
+            kind: Kind::Exec,
+            fds: Fds {
+                exec_fifo: -1,
+                console: console.map_or(-1, OwnedFd::raw),
+                preserve: self.options.preserve_fds,
+            },
+            namespaces: Namespaces {
+                join: join.into_iter().collect::<Result<_>>()?,
+                unshare: 0,
+                time_offsets: Vec::new(),
+                user: bits & CLONE_NEWUSER != 0,
+                mount: bits & CLONE_NEWNS != 0,
+            },
+            loopback: false,
+            rootfs: None,
+            hostname: None,
+            domainname: None,
+            sysctl: Vec::new(),
+            runtime_hooks: false,
+            create_container: Vec::new(),
+            start_container: Vec::new(),
+            keyring: None,
+            process: self.plan.process.clone(),
+        })
+    }
+
+    fn finish(&self, launched: &Launched, plan: InitPlan) -> Result<()> {
+        let pid = launched.child.pid;
+        if let Some(mask) = &self.plan.initial_affinity {
+            sched::sched_setaffinity(pid, mask)
+                .map_err(Error::io("set affinity of process", pid.to_string()))?;
+        }
+        if let Some(score) = self.plan.oom_score_adj {
+            create::set_oom_score(pid, score)?;
+        }
+        launch::send_plan(launched.sync.as_fd(), plan)?;
+        let mut answers = Answers { container: self.container, child: &launched.child };
+        talk::until_ready(launched.sync.as_fd(), &mut answers)?;
+        create::set_rlimits(pid, &self.plan.rlimits)?;
+        create::publish(
+            self.options.pid_file.as_deref(),
+            self.options.pidfd_socket.as_deref(),
+            &launched.child,
+        )?;
+        talk::go(launched.sync.as_fd(), Vec::new())?;
+        talk::until_exec(launched.sync.as_fd(), &mut answers)
+    }
+}
+
+fn running_init(state: &State) -> Result<ProcessFd> {
+    let init = state.init.ok_or(Error::NotRunning(None))?;
+    identity::open(&init)?.ok_or(Error::NotRunning(None))
+}
+
+/// An exec has no hooks of the runtime's, but its filter may have a listener.
+struct Answers<'a> {
+    container: &'a Container,
+    child: &'a Child,
+}
+
+impl Listener for Answers<'_> {
+    fn hooks(&mut self) -> Result<Vec<u8>> {
+        Ok(Vec::new())
+    }
+
+    fn seccomp_listener(&mut self, number: i32) -> Result<()> {
+        let state = &self.container.state;
+        let Some(listener) = state.seccomp_listener.as_ref() else {
+            return Err(Error::Invalid("seccomp listenerPath is not set".to_owned()));
+        };
+        let fd = process::pidfd_getfd(self.child.pidfd.as_fd(), number)
+            .map_err(Error::io("get seccomp fd of process", self.child.pid.to_string()))?;
+        let shown = state.oci(Status::Running, state.init.map_or(0, |init| init.pid));
+        notify::send_seccomp_listener(&listener.into(), fd.as_fd(), self.child.pid, &shown)
+    }
+}
