@@ -3,7 +3,7 @@
 //! Owns: the one constant. Must not: write or run it.
 
 /// The `runsig-init` program: a static ELF file.
-pub const INIT: &[u8] = include_bytes!(env!("RUNSIG_INIT_PATH"));
+pub(crate) const INIT: &[u8] = include_bytes!(env!("RUNSIG_INIT_PATH"));
 
 #[cfg(test)]
 mod tests {

@@ -74,7 +74,12 @@ impl Invocation {
 
     /// What every verb of the runtime is given.
     pub(crate) fn globals(&self, root: &Root) -> Result<Globals> {
-        Ok(Globals { root: root.path.clone(), rootless: self.rootless()?, cgroup_manager: self.manager()? })
+        Ok(Globals {
+            root: root.path.clone(),
+            rootless: self.rootless()?,
+            cgroup_manager: self.manager()?,
+            warnings: runsig_runtime::Warnings::default(),
+        })
     }
 
     fn rootless(&self) -> Result<Option<bool>> {

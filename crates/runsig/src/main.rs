@@ -50,8 +50,10 @@ fn call(invocation: &Invocation) -> u8 {
     };
     match open_log(invocation) {
         Ok(log) => {
-            let outcome = dispatch(invocation, &log, name, rest);
-            finish(&log, outcome)
+            // One call, one log: it lives as long as the program, and so may what logs to it.
+            let log: &'static Log = Box::leak(Box::new(log));
+            let outcome = dispatch(invocation, log, name, rest);
+            finish(log, outcome)
         }
         Err(failure) => report(&Log::to_stderr(Format::Text, false), &failure),
     }
@@ -65,7 +67,7 @@ fn open_log(invocation: &Invocation) -> Result<Log> {
     }
 }
 
-fn dispatch(invocation: &Invocation, log: &Log, name: &str, rest: Vec<std::ffi::OsString>) -> Result<u8> {
+fn dispatch(invocation: &Invocation, log: &'static Log, name: &str, rest: Vec<std::ffi::OsString>) -> Result<u8> {
     if name == "help" || name == "h" {
         let about = rest.first().map(|verb| verb.to_string_lossy().into_owned());
         return help(about.as_deref());

@@ -4,8 +4,9 @@
 
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
+use std::rc::Rc;
 
-use runsig_runtime::{CgroupManager, Container, Globals, Store};
+use runsig_runtime::{CgroupManager, Container, Globals, Store, Warnings};
 
 use crate::args::{Invocation, Root};
 use crate::failure::{Failure, Result};
@@ -25,12 +26,13 @@ pub(crate) struct Session<'a> {
 
 impl<'a> Session<'a> {
     /// Resolves the globals.
-    pub(crate) fn new(invocation: &Invocation, log: &'a Log) -> Result<Self> {
+    pub(crate) fn new(invocation: &Invocation, log: &'static Log) -> Result<Self> {
         let root = invocation.root()?;
         if root.in_runtime_dir {
             make_sticky(&root)?;
         }
-        let globals = invocation.globals(&root)?;
+        let mut globals = invocation.globals(&root)?;
+        globals.warnings = Warnings(Rc::new(|message| log.warning(message)));
         let store = Store::new(&root.path);
         Ok(Self { globals, store, log, root_is_default: root.is_default })
     }

@@ -15,9 +15,8 @@ const FAILED: u8 = 255;
 pub(super) fn exec(session: &Session<'_>, args: &Args) -> Result<u8> {
     args.at_least(1)?;
     let exec = || {
-        let options = options(args)?;
-        session.load(&options.id)?;
-        Err(Failure::new("exec is not implemented yet in this version"))
+        let code = runsig_runtime::exec::exec(&session.globals, options(args)?)?;
+        Ok(u8::try_from(code).unwrap_or(FAILED))
     };
     exec().map_err(|failure: Failure| failure.context("exec failed").exit_with(FAILED))
 }
