@@ -47,8 +47,8 @@ impl<'a> Watch<'a> {
     pub(crate) fn wait(&self, timeout: Duration, wanted: impl Fn(Events) -> bool) -> Result<bool> {
         let end = Instant::now() + timeout;
         // The kernel holds back a second notification within 10 ms of the first (it limits them),
-        // so look again by ourselves after 1, 2, 4, ... 64 ms.
-        let mut pause = 1;
+        // and freezing mostly takes microseconds: look again by ourselves, less and less often.
+        let mut pause = Duration::from_micros(20);
         loop {
             let text = read_all(self.fd.as_fd())
                 .map_err(|errno| Error::call("read", self.dir.path().join(FILE), errno))?;
@@ -59,13 +59,21 @@ impl<'a> Watch<'a> {
             if left.is_zero() {
                 return Ok(false);
             }
-            let left = i64::try_from(left.as_millis()).unwrap_or(i64::MAX).max(1);
-            let mut fds = [PollFd { fd: self.fd.raw(), events: POLLPRI | POLLERR, revents: 0 }];
-            match poll(&mut fds, left.min(pause)) {
-                Ok(_) | Err(Errno::EINTR) => {}
-                Err(errno) => return Err(Error::call("poll", self.dir.path().join(FILE), errno)),
-            }
-            pause = (pause * 2).min(64);
+            self.sleep(pause.min(left))?;
+            pause = (pause * 2).min(Duration::from_millis(64));
+        }
+    }
+
+    /// Sleeps, from a millisecond on only until the next event.
+    fn sleep(&self, pause: Duration) -> Result<()> {
+        let Some(ms @ 1..) = i64::try_from(pause.as_millis()).ok() else {
+            std::thread::sleep(pause);
+            return Ok(());
+        };
+        let mut fds = [PollFd { fd: self.fd.raw(), events: POLLPRI | POLLERR, revents: 0 }];
+        match poll(&mut fds, ms) {
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(errno) => Err(Error::call("poll", self.dir.path().join(FILE), errno)),
         }
     }
 }

@@ -21,6 +21,7 @@ mod remove;
 mod resources;
 mod v1;
 mod v2;
+mod walk;
 
 pub use cgroup::{Cgroup, Creation};
 pub use error::{Error, Result};

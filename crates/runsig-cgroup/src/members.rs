@@ -14,6 +14,7 @@ use crate::cgroup::Cgroup;
 use crate::dir::Dir;
 use crate::error::{Error, Result};
 use crate::events::{Events, Watch};
+use crate::walk::walk;
 
 /// A process of the container.
 #[derive(Debug)]
@@ -159,22 +160,15 @@ impl Drop for Thaw<'_> {
     }
 }
 
-/// Every PID in a cgroup and below. Cgroups that vanish during the walk are passed over.
+/// Every PID in a cgroup and below.
 pub(crate) fn list(dir: &Dir) -> Result<Vec<i32>> {
     let mut pids = Vec::new();
-    walk(dir, &mut pids)?;
+    let enter = |dir: &Dir| {
+        pids.extend(own(dir)?);
+        Ok(())
+    };
+    walk(dir, enter, |_, _| Ok(()))?;
     Ok(pids)
-}
-
-fn walk(dir: &Dir, pids: &mut Vec<i32>) -> Result<()> {
-    pids.extend(own(dir)?);
-    for child in dir.children()? {
-        match dir.descend(&child).and_then(|below| walk(&below, pids)) {
-            Err(error) if !error.is_gone() => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(())
 }
 
 /// The processes of one cgroup. A threaded one lists threads only; their processes are listed by

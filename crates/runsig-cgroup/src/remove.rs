@@ -13,6 +13,7 @@ use crate::dir::Dir;
 use crate::error::{Error, Result};
 use crate::events::Watch;
 use crate::paths::{Directory, Paths};
+use crate::walk::walk;
 
 /// How long [`Cgroup::remove`] waits for the last processes to end.
 const BOUND: Duration = Duration::from_secs(2);
@@ -68,11 +69,11 @@ fn remove_directory(directory: &Directory, end: Instant) -> Result<()> {
         Err(error) if error.is_gone() => return Ok(()),
         other => other?,
     };
-    remove_below(&mount, directory.relative(), end)
+    remove_tree(&mount, directory.relative(), end)
 }
 
 /// Mostly one rmdir is all there is to it. Only when that fails, look why.
-fn remove_below(parent: &Dir, name: &Path, end: Instant) -> Result<()> {
+fn remove_tree(parent: &Dir, name: &Path, end: Instant) -> Result<()> {
     let Err(error) = gone_is_fine(parent.unmake(name)) else { return Ok(()) };
     if error.errno() != Some(Errno::EBUSY) {
         // A read-only mount refuses rmdir before it looks whether there is anything (EROFS).
@@ -83,7 +84,7 @@ fn remove_below(parent: &Dir, name: &Path, end: Instant) -> Result<()> {
     }
     let mut pause = Duration::from_micros(100);
     loop {
-        remove_children(parent, name, end)?;
+        sweep(parent, name)?;
         match gone_is_fine(parent.unmake(name)) {
             Err(error) if error.errno() == Some(Errno::EBUSY) && Instant::now() < end => {}
             other => return other,
@@ -93,15 +94,20 @@ fn remove_below(parent: &Dir, name: &Path, end: Instant) -> Result<()> {
     }
 }
 
-fn remove_children(parent: &Dir, name: &Path, end: Instant) -> Result<()> {
+/// Removes all below a directory that can go now.
+fn sweep(parent: &Dir, name: &Path) -> Result<()> {
     let dir = match parent.descend(name) {
         Err(error) if error.is_gone() => return Ok(()),
         other => other?,
     };
-    for child in dir.children()? {
-        remove_below(&dir, &child, end)?;
+    let leave = |parent: &Dir, name: &Path| match gone_is_fine(parent.unmake(name)) {
+        Err(error) if error.errno() == Some(Errno::EBUSY) => Ok(()),
+        other => other,
+    };
+    match walk(&dir, |_| Ok(()), leave) {
+        Err(error) if error.is_gone() => Ok(()),
+        other => other,
     }
-    Ok(())
 }
 
 /// Waits a little: until v2 says that nobody is left, else just for `pause`.

@@ -116,6 +116,29 @@ fn nested() {
     assert!(!scratch.0.exists());
 }
 
+/// Deeper than any path can name.
+fn nested_deeply() {
+    let mut scratch = Scratch::new("deep");
+    let roots = scratch.0.paths().by_controller();
+    // One hierarchy is enough, and the one whose processes are listed.
+    let (_, root) = roots.iter().find(|(name, _)| name == "devices").unwrap_or(&roots[0]);
+    let mut dir = runsig_sys::OwnedFd::from(std::fs::File::open(root).unwrap());
+    let name = c"a-name-of-some-length-to-reach-PATH_MAX-soon";
+    for _ in 0..150 {
+        runsig_sys::fs::mkdirat(dir.as_fd(), name, 0o755).unwrap();
+        dir = runsig_sys::fs::openat(dir.as_fd(), name, 0, 0).unwrap();
+    }
+    let mut sleeper = Sleeper::new();
+    let procs = runsig_sys::fs::openat(dir.as_fd(), c"cgroup.procs", 1, 0).unwrap();
+    runsig_sys::fs::write_all(procs.as_fd(), sleeper.pid().to_string().as_bytes()).unwrap();
+    assert_eq!(scratch.0.pids().unwrap(), [sleeper.pid()]);
+    sleeper.0.kill().unwrap();
+    sleeper.ended_by();
+    drop((dir, procs));
+    scratch.0.remove().unwrap();
+    assert!(!scratch.0.exists());
+}
+
 fn parents_of_ours_go() {
     let top = support::unique("top");
     let mut one = Cgroup::new(support::paths(&format!("/{top}/mid/one")));
@@ -169,6 +192,7 @@ both!(
     in_use,
     left_over,
     nested,
+    nested_deeply,
     parents_of_ours_go,
     waits_for_the_dying
 );

@@ -52,8 +52,8 @@ impl Insn {
     pub const JUMP_IF_CONSTANT: u8 = 0x16;
     /// `BPF_JMP32 | BPF_JNE | BPF_K`: jump when they are not (5.1).
     pub const JUMP_UNLESS_CONSTANT: u8 = 0x56;
-    /// `BPF_JMP32 | BPF_JNE | BPF_X`: jump when those of `dst` and `src` differ (5.1).
-    pub const JUMP_UNLESS: u8 = 0x5e;
+    /// `BPF_JMP | BPF_JA`: jump.
+    pub const JUMP: u8 = 0x05;
     /// `BPF_JMP | BPF_EXIT`: the end; register 0 is the result.
     pub const EXIT: u8 = 0x95;
 

@@ -27,7 +27,7 @@ fn replace(dir: &Dir, filter: &Filter, fresh: bool) -> Result<()> {
     let fail = |op| move |errno| Error::Bpf { op, path: dir.path().to_owned(), errno };
     let old = if fresh { Vec::new() } else { attached(dir)? };
     let new =
-        bpf::load_device_filter(&program::assemble(filter), LICENSE, NAME).map_err(fail("BPF_PROG_LOAD"))?;
+        bpf::load_device_filter(&program::assemble(filter)?, LICENSE, NAME).map_err(fail("BPF_PROG_LOAD"))?;
     if let [only] = old.as_slice() {
         match bpf::attach_device_filter(dir.fd(), new.as_fd(), Some(only.as_fd())) {
             Err(Errno::EINVAL) => {} // before Linux 5.6
