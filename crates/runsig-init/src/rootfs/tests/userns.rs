@@ -27,9 +27,9 @@ fn in_user_namespace(name: &str, test: fn(Scene)) {
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", name, "--test-threads=1", "--nocapture"])
         .env(INSIDE, &top)
-        .output()
-        .unwrap();
+        .output();
     fs::remove_dir(&top).unwrap();
+    let run = run.unwrap();
     let text = String::from_utf8_lossy(&run.stdout);
     let errors = String::from_utf8_lossy(&run.stderr);
     if errors.contains("unshare failed: Operation not permitted") {
