@@ -9,6 +9,8 @@ use runsig_sys::Errno;
 
 /// The longest value a message repeats; more is cut, so that a message stays one readable line.
 const LONGEST_VALUE: usize = 160;
+/// The same for a whole line, in characters.
+const LONGEST_LINE: usize = 400;
 
 /// Why a bundle or a process file is refused. Every message is one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,13 +73,23 @@ pub enum SpecError {
 impl SpecError {
     /// A refused value.
     pub(crate) fn value(field: impl Into<String>, value: impl fmt::Display, why: impl Into<String>) -> Self {
-        Self::Value { field: field.into(), value: shortened(&value.to_string()), why: why.into() }
+        Self::Value { field: field.into(), value: shortened(&value.to_string()), why: one_line(why.into()) }
     }
 
     /// A rule in runc's words.
     pub(crate) fn rule(words: impl Into<String>) -> Self {
-        Self::Rule(words.into())
+        Self::Rule(one_line(words.into()))
     }
+}
+
+/// The words as one readable line, whatever of the bundle is in them.
+pub(crate) fn one_line(words: String) -> String {
+    if words.len() <= LONGEST_LINE && !words.contains(char::is_control) {
+        return words;
+    }
+    let line: String =
+        words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_LINE).collect();
+    if line.len() < words.len() { format!("{line}...") } else { line }
 }
 
 /// The value with its end cut off when it is very long.
@@ -110,3 +122,17 @@ impl std::error::Error for SpecError {}
 
 /// What everything in this crate returns.
 pub(crate) type Result<T> = std::result::Result<T, SpecError>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_one_and_short() {
+        assert_eq!(one_line("a\nb\0c".to_owned()), "a b c");
+        assert_eq!(one_line("é".repeat(400)), "é".repeat(400));
+        assert_eq!(one_line("é".repeat(401)), "é".repeat(400) + "...");
+        let error = SpecError::value("f", "x\n".repeat(1000), "w").to_string();
+        assert!(error.len() < 600 && !error.contains('\n') && error.ends_with("...\": w"), "{error}");
+    }
+}

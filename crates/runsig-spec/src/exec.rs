@@ -9,7 +9,7 @@ use std::path::Path;
 use runsig_proto::plan;
 
 use crate::document;
-use crate::error::{Result, SpecError};
+use crate::error::{Result, SpecError, one_line};
 use crate::load::{LoadOptions, read};
 use crate::plan::{IdMapping, Plan};
 use crate::process::{self, Around};
@@ -117,11 +117,13 @@ pub fn exec_process(
         selinux: options.selinux,
         maps: (container.uid_mappings, container.gid_mappings),
     };
-    match source {
+    let mut plan = match source {
         ExecSource::File(path) => described(&read(path)?, container, around),
         ExecSource::Json(bytes) => described(bytes, container, around),
         ExecSource::Container(changes) => changed(changes, container, around),
-    }
+    }?;
+    plan.warnings = plan.warnings.into_iter().map(one_line).collect();
+    Ok(plan)
 }
 
 /// The process of a process.json. What it leaves open, and what no process decides for itself,

@@ -6,7 +6,7 @@
 
 use serde::Deserialize;
 
-use crate::error::{Result, SpecError};
+use crate::error::{Result, SpecError, one_line};
 
 /// Parses all of `bytes`.
 pub(crate) fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8], file: &'static str) -> Result<T> {
@@ -16,9 +16,7 @@ pub(crate) fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8], file: &'static str)
 /// The parser's error with the field it happened at.
 pub(crate) fn refused(file: &'static str, bytes: &[u8], error: &serde_json::Error) -> SpecError {
     let field = path_to(bytes, error.line(), error.column());
-    let message: String =
-        error.to_string().chars().map(|c| if c.is_control() { ' ' } else { c }).take(400).collect();
-    SpecError::Json { file, field, message }
+    SpecError::Json { file, field, message: one_line(error.to_string()) }
 }
 
 /// Where we are inside one array or object.

@@ -370,7 +370,8 @@ fn rootfs_plan(
     let own_mounts = namespaces.has(namespaces::MOUNT);
     let masked = linux.masked_paths.unwrap_or_default();
     let readonly_paths = linux.readonly_paths.unwrap_or_default();
-    if !own_mounts && !(masked.is_empty() && readonly_paths.is_empty()) {
+    let hides = !masked.is_empty() || !readonly_paths.is_empty();
+    if hides && !own_mounts {
         return Err(SpecError::rule("unable to restrict sys entries without a private MNT namespace"));
     }
     let given = options::root_propagation(linux.rootfs_propagation.as_deref(), options.no_pivot)?;

@@ -118,6 +118,9 @@ fn bind(source: &str, options: &Options, index: usize, around: &Surroundings<'_>
             "bind mounts cannot have any filesystem-specific options applied",
         ));
     }
+    if source.is_empty() {
+        return Err(SpecError::value(format!("mounts[{index}].source"), source, "must not be empty"));
+    }
     let source = join(around.bundle, source);
     Ok(MountWhat::Bind {
         source: cstring(source, || format!("mounts[{index}].source"))?,
@@ -208,4 +211,166 @@ fn check_idmap(
         return Err("id-mapped mounts must have both uid and gid mappings specified");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::namespaces::{CGROUP, USER};
+
+    fn resolved(json: &str, new: u64, rootless: bool) -> Result<Mounts> {
+        let namespaces = Namespaces { new, ..Default::default() };
+        let around = Surroundings { bundle: "/bundle", namespaces: &namespaces, rootless };
+        resolve(serde_json::from_str(&format!("[{json}]")).unwrap(), &around)
+    }
+
+    fn one(json: &str) -> Mount {
+        resolved(json, 0, false).unwrap().mounts.remove(0)
+    }
+
+    fn source(mount: &Mount) -> &CStr {
+        match &mount.what {
+            MountWhat::Bind { source, .. } | MountWhat::FileSystem { source, .. } => source,
+            MountWhat::Cgroup { .. } => c"",
+        }
+    }
+
+    #[test]
+    fn binds_ignore_their_type_and_start_in_the_bundle() {
+        for (from, want) in [("a/../b", c"/bundle/b"), ("/x//y/", c"/x/y"), ("..", c"/")] {
+            for typ in ["", "none", "bind", "tmpfs", "cgroup"] {
+                let json = format!(
+                    r#"{{"destination":"/d","type":"{typ}","source":"{from}","options":["rbind","ro"]}}"#
+                );
+                let mount = one(&json);
+                assert_eq!(source(&mount), want, "{json}");
+                assert!(matches!(mount.what, MountWhat::Bind { recursive: true, tree: -1, .. }), "{json}");
+                assert_eq!(mount.source.to_str(), Ok(from), "for messages");
+            }
+        }
+    }
+
+    #[test]
+    fn file_systems_keep_their_words() {
+        let mount = one(r#"{"destination":"/d","type":"tmpfs","source":"shm",
+            "options":["nosuid","sync","mode=1777","context=\"a:c1,c2\"","tmpcopyup","rslave","huge"]}"#);
+        let MountWhat::FileSystem { fstype, source, options, tree } = mount.what else { panic!() };
+        assert_eq!((fstype.as_c_str(), source.as_c_str(), tree), (c"tmpfs", c"shm", -1));
+        let pair = |key: &CStr, value: Option<&CStr>| (key.to_owned(), value.map(CStr::to_owned));
+        assert_eq!(
+            options,
+            [
+                pair(c"sync", None),
+                pair(c"mode", Some(c"1777")),
+                pair(c"context", Some(c"a:c1,c2")),
+                pair(c"huge", None)
+            ]
+        );
+        assert!(mount.copy_up);
+        assert_eq!(mount.propagation.len(), 1);
+        let other =
+            one(r#"{"destination":"/d","type":"ext4","options":["context=\"a:c1,c2\"","fscontext=\"b\""]}"#);
+        let MountWhat::FileSystem { options, .. } = other.what else { panic!() };
+        assert_eq!(
+            options,
+            [pair(c"context", Some(c"\"a:c1,c2\"")), pair(c"fscontext", Some(c"b"))],
+            "mount(2) needs them"
+        );
+    }
+
+    #[test]
+    fn cgroups_are_left_to_the_runtime() {
+        for typ in ["cgroup", "cgroup2"] {
+            for (new, own) in [(0, false), (CGROUP, true)] {
+                let json = format!(
+                    r#"{{"destination":"/sys/fs/cgroup","type":"{typ}","source":"cgroup","options":["ro"]}}"#
+                );
+                let mount = resolved(&json, new, false).unwrap().mounts.remove(0);
+                let MountWhat::Cgroup { v2: None, v1, links, namespace } = mount.what else { panic!() };
+                assert!(v1.is_empty() && links.is_empty() && namespace == own);
+            }
+        }
+    }
+
+    #[test]
+    fn destinations_become_absolute_with_a_warning() {
+        let mounts = resolved(
+            r#"{"destination":"a/./../b","type":"proc"},{"destination":"/../x","type":"proc"}"#,
+            0,
+            false,
+        );
+        let mounts = mounts.unwrap();
+        assert_eq!(mounts.mounts[0].destination.as_c_str(), c"/b");
+        assert_eq!(mounts.mounts[1].destination.as_c_str(), c"/x");
+        assert_eq!(mounts.warnings.len(), 1);
+        assert!(mounts.warnings[0].starts_with("mount destination a/./../b is not absolute."));
+    }
+
+    #[test]
+    fn the_runtime_makes_trees_for_idmaps_and_for_user_namespaces() {
+        let plain = r#"{"destination":"/a","source":"/a","options":["bind"]}"#;
+        assert_eq!(resolved(plain, 0, false).unwrap().host, []);
+        let both = format!(r#"{{"destination":"/p","type":"proc"}},{plain}"#);
+        let host = resolved(&both, USER, false).unwrap().host;
+        assert_eq!((host.len(), host[0].index, host[0].idmap), (1, 1, false));
+
+        let maps = r#""uidMappings":[{"containerID":0,"hostID":5,"size":1}],"gidMappings":[{"containerID":0,"hostID":6,"size":1}]"#;
+        let own = format!(r#"{{"destination":"/a","source":"/a","options":["bind"],{maps}}}"#);
+        let host = resolved(&own, 0, false).unwrap().host.remove(0);
+        assert_eq!((host.uid_mappings[0].host, host.gid_mappings[0].host), (5, 6));
+        assert!(host.idmap && !host.recursive_idmap);
+        let recursive = own.replace("\"bind\"", "\"bind\",\"ridmap\"");
+        assert!(resolved(&recursive, 0, false).unwrap().host[0].recursive_idmap);
+        let of_container = r#"{"destination":"/a","source":"/a","options":["bind","idmap"]}"#;
+        let host = resolved(of_container, USER, false).unwrap().host.remove(0);
+        assert!(host.idmap && host.uid_mappings.is_empty());
+
+        for (json, new, rootless, words) in [
+            (of_container, 0, false, "id-mapped mounts must have both uid and gid mappings specified"),
+            (of_container, USER, true, "id-mapped mounts are not supported for rootless containers"),
+            (&own.replace("gidMappings", "other"), USER, false, "must have both"),
+            (&own.replace("\"bind\"", ""), 0, false, "only supported for bind-mounts"),
+            (&own.replace("\"size\":1", "\"size\":0"), 0, false, "invalid mounts[0].uidMappings[0].size"),
+        ] {
+            let error = resolved(json, new, rootless).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_bound_dev_is_not_ours_to_fill() {
+        let dev = r#"{"destination":"/dev/","source":"/dev","options":["rbind"]}"#;
+        assert!(resolved(dev, 0, false).unwrap().bind_dev());
+        for other in [
+            r#"{"destination":"/dev","type":"tmpfs"}"#,
+            r#"{"destination":"/dev/shm","source":"/x","options":["bind"]}"#,
+        ] {
+            assert!(!resolved(other, 0, false).unwrap().bind_dev(), "{other}");
+        }
+    }
+
+    #[test]
+    fn wrong_mounts_are_named() {
+        for (json, words) in [
+            (r#"{"type":"proc"}"#, "invalid mounts[0].destination \"\""),
+            (r#"{"destination":"/a"}"#, "invalid mounts[0].type \"\""),
+            (r#"{"destination":"/a","type":"bind","source":"/a"}"#, "neither bind nor rbind"),
+            (
+                r#"{"destination":"/a","source":"/a","options":["bind","mode=5"]}"#,
+                "mounts[0].options \"mode=5\": bind mounts cannot",
+            ),
+            (r#"{"destination":"/a","options":["bind"]}"#, "invalid mounts[0].source \"\""),
+            (r#"{"destination":"/a","type":"proc","options":["remount"]}"#, "mounts[0].options \"remount\""),
+            (
+                r#"{"destination":"/a","type":"proc","options":["tmpcopyup"]}"#,
+                "mounts[0].options \"tmpcopyup\"",
+            ),
+            ("{\"destination\":\"/a\\u0000\",\"type\":\"proc\"}", "mounts[0].destination"),
+            ("{\"destination\":\"/a\",\"type\":\"p\\u0000\"}", "mounts[0].type"),
+            ("{\"destination\":\"/a\",\"type\":\"p\",\"source\":\"\\u0000\"}", "mounts[0].source"),
+        ] {
+            let error = resolved(json, 0, false).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}\nwanted {words}");
+        }
+    }
 }

@@ -185,3 +185,89 @@ fn oom_score_adj(given: i64) -> Result<i32> {
         .filter(|value| (-1000..=1000).contains(value))
         .ok_or_else(|| SpecError::value("process.oomScoreAdj", given, "is not between -1000 and 1000"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAPS: [IdMapping; 1] = [IdMapping { container: 0, host: 1000, size: 10 }];
+
+    fn around(maps: &[IdMapping]) -> Around<'_> {
+        Around { rootless: false, setgroups_denied: false, selinux: false, maps: (maps, maps) }
+    }
+
+    fn with(more: &str, around: Around<'_>) -> Result<Resolved> {
+        let json = format!(r#"{{"cwd":"/","args":["a"]{more}}}"#);
+        resolve(serde_json::from_str(&json).unwrap(), around, &mut Vec::new())
+    }
+
+    #[test]
+    fn defaults_are_runcs() {
+        let process = with("", around(&[])).unwrap().process;
+        assert_eq!((process.uid, process.gid, process.umask), (0, 0, 0o022));
+        assert_eq!((process.capabilities, process.no_new_privs, process.terminal), (None, false, false));
+        assert!(process.env.is_empty() && process.groups.is_empty() && !process.keep_groups);
+    }
+
+    #[test]
+    fn later_variables_win_and_keep_their_place() {
+        let env = |list: &[&str]| -> Result<Vec<String>> {
+            let list = list.iter().map(|v| CString::new(*v).unwrap()).collect();
+            Ok(environment(list)?.iter().map(|v| v.to_string_lossy().into_owned()).collect())
+        };
+        assert_eq!(env(&["A=1", "B=2", "A=3", "C==", "D="]).unwrap(), ["B=2", "A=3", "C==", "D="]);
+        assert_eq!(env(&[]).unwrap(), Vec::<String>::new());
+        assert!(env(&["A"]).unwrap_err().to_string().contains("missing '=' in \"A\""));
+        assert!(env(&["=A"]).unwrap_err().to_string().contains("name cannot be empty"));
+    }
+
+    #[test]
+    fn users_have_to_exist_in_the_user_namespace() {
+        assert!(with(r#","user":{"uid":9,"gid":9}"#, around(&MAPS)).is_ok());
+        for (user, words) in [
+            (r#"{"uid":10}"#, "cannot setuid to unmapped uid 10 in user namespace"),
+            (r#"{"gid":10}"#, "cannot setgid to unmapped gid 10 in user namespace"),
+        ] {
+            let json = format!(r#","user":{user}"#);
+            assert_eq!(with(&json, around(&MAPS)).unwrap_err().to_string(), words);
+            assert!(with(&json, around(&[])).is_ok(), "without maps there is nothing to check");
+        }
+    }
+
+    #[test]
+    fn groups_are_left_alone_where_they_cannot_be_set() {
+        for (rootless, denied, keep) in [(false, false, false), (true, false, true), (false, true, true)] {
+            let around = Around { rootless, setgroups_denied: denied, ..around(&[]) };
+            assert_eq!(with("", around).unwrap().process.keep_groups, keep);
+        }
+    }
+
+    #[test]
+    fn labels_need_selinux() {
+        let selinux = Around { selinux: true, ..around(&[]) };
+        let label = r#","selinuxLabel":"system_u:system_r:container_t:s0""#;
+        assert!(with(label, selinux).unwrap().process.selinux.is_some());
+        assert!(with(label, around(&[])).is_err());
+        assert_eq!(with(r#","selinuxLabel":"""#, around(&[])).unwrap().process.selinux, None);
+    }
+
+    #[test]
+    fn wrong_values_are_named() {
+        for (more, words) in [
+            (r#","user":{"umask":512}"#, "invalid process.user.umask \"512\""),
+            (r#","user":{"uid":4294967295}"#, "invalid process.user"),
+            (r#","user":{"additionalGids":[4294967295]}"#, "invalid process.user"),
+            (r#","consoleSize":{"height":65536,"width":1}"#, "invalid process.consoleSize.height \"65536\""),
+            (r#","consoleSize":{"height":1,"width":99999}"#, "invalid process.consoleSize.width"),
+            (r#","oomScoreAdj":1001"#, "invalid process.oomScoreAdj \"1001\""),
+            (r#","oomScoreAdj":-9999999999"#, "invalid process.oomScoreAdj"),
+            (r#","execCPUAffinity":{"initial":"x"}"#, "invalid process.execCPUAffinity.initial \"x\""),
+            (r#","execCPUAffinity":{"final":"3-1"}"#, "invalid process.execCPUAffinity.final \"3-1\""),
+            (",\"env\":[\"A=1\",\"B=\\u0000\"]", "invalid process.env[1]"),
+            (",\"apparmorProfile\":\"\\u0000\"", "invalid process.apparmorProfile"),
+        ] {
+            let error = with(more, around(&[])).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        }
+    }
+}

@@ -40,3 +40,59 @@ pub(crate) fn check_mounts(mounts: &[Mount], uids: &[IdMapping], gids: &[IdMappi
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::CString;
+
+    const MAPS: [IdMapping; 1] = [IdMapping { container: 0, host: 1000, size: 5 }];
+
+    fn mount(key: &str, value: &str) -> Mount {
+        let word = |word: &str| CString::new(word).unwrap();
+        Mount {
+            destination: word("/d"),
+            what: MountWhat::FileSystem {
+                fstype: word("tmpfs"),
+                source: word(""),
+                options: vec![(word(key), Some(word(value)))],
+                tree: -1,
+            },
+            set: 0,
+            clear: 0,
+            set_recursive: 0,
+            clear_recursive: 0,
+            propagation: vec![],
+            source: word(""),
+            copy_up: false,
+        }
+    }
+
+    #[test]
+    fn owners_have_to_be_mapped() {
+        for (key, value, fine) in [
+            ("uid", "4", true),
+            ("uid", "5", false),
+            ("gid", "-1", false),
+            ("gid", "99999999999", false),
+            ("uid", "root", true),
+            ("mode", "777", true),
+        ] {
+            let result = check_mounts(&[mount(key, value)], &MAPS, &MAPS);
+            assert_eq!(result.is_ok(), fine, "{key}={value}");
+            assert_eq!(check_mounts(&[mount(key, value)], &[], &[]), Ok(()), "a joined user namespace");
+            if let Err(error) = result {
+                let words = format!("cannot specify {key}={value} mount option for rootless container");
+                assert!(error.to_string().starts_with(&words), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_goes_without_a_user_namespace() {
+        let none = Namespaces::default();
+        assert!(check_namespaces(true, &none).is_err());
+        assert!(check_namespaces(false, &none).is_ok());
+        assert!(check_namespaces(true, &Namespaces { new: namespaces::USER, ..none }).is_ok());
+    }
+}

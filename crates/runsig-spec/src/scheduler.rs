@@ -180,3 +180,114 @@ pub(crate) fn memory_policy(given: &document::MemoryPolicy) -> Result<(u32, Vec<
         _ => Ok((mode | flags, nodes)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(json: &str) -> Result<Scheduler> {
+        scheduler(&serde_json::from_str(json).unwrap())
+    }
+
+    #[test]
+    fn schedulers() {
+        let plain =
+            Scheduler { policy: 0, flags: 0, nice: 0, priority: 0, runtime: 0, deadline: 0, period: 0 };
+        for (json, want) in [
+            (r#"{"policy":"SCHED_OTHER","nice":-20}"#, Scheduler { nice: -20, ..plain.clone() }),
+            (
+                r#"{"policy":"SCHED_FIFO","priority":99}"#,
+                Scheduler { policy: 1, priority: 99, ..plain.clone() },
+            ),
+            (
+                r#"{"policy":"SCHED_RR","priority":1,"flags":["SCHED_FLAG_RESET_ON_FORK"]}"#,
+                Scheduler { policy: 2, priority: 1, flags: 1, ..plain.clone() },
+            ),
+            (r#"{"policy":"SCHED_BATCH","nice":19}"#, Scheduler { policy: 3, nice: 19, ..plain.clone() }),
+            (r#"{"policy":"SCHED_IDLE"}"#, Scheduler { policy: 5, ..plain.clone() }),
+            (
+                r#"{"policy":"SCHED_DEADLINE","runtime":1,"deadline":2,"period":3,"flags":["SCHED_FLAG_DL_OVERRUN","SCHED_FLAG_RECLAIM"]}"#,
+                Scheduler { policy: 6, runtime: 1, deadline: 2, period: 3, flags: 6, ..plain.clone() },
+            ),
+        ] {
+            assert_eq!(from(json), Ok(want), "{json}");
+        }
+        for (json, words) in [
+            ("{}", "scheduler policy is required"),
+            (r#"{"policy":"FIFO"}"#, "invalid process.scheduler.policy \"FIFO\""),
+            (
+                r#"{"policy":"SCHED_OTHER","nice":20}"#,
+                "invalid scheduler.nice: 20 when scheduler.policy is SCHED_OTHER",
+            ),
+            (r#"{"policy":"SCHED_OTHER","priority":1}"#, "scheduler.priority can only be specified"),
+            (r#"{"policy":"SCHED_FIFO"}"#, "process.scheduler.priority \"0\""),
+            (r#"{"policy":"SCHED_FIFO","priority":100}"#, "process.scheduler.priority \"100\""),
+            (r#"{"policy":"SCHED_FIFO","priority":-1}"#, "process.scheduler.priority \"-1\""),
+            (r#"{"policy":"SCHED_OTHER","runtime":1}"#, "runtime/deadline/period can only"),
+            (r#"{"policy":"SCHED_DEADLINE","runtime":3,"deadline":2}"#, "0 < runtime <= deadline"),
+            (r#"{"policy":"SCHED_DEADLINE"}"#, "0 < runtime <= deadline"),
+            (r#"{"policy":"SCHED_OTHER","flags":["RESET"]}"#, "process.scheduler.flags[0] \"RESET\""),
+        ] {
+            let error = from(json).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        }
+    }
+
+    #[test]
+    fn io_priorities() {
+        let from = |json: &str| io_priority(&serde_json::from_str(json).unwrap());
+        assert_eq!(from(r#"{"class":"IOPRIO_CLASS_RT","priority":7}"#), Ok((1, 7)));
+        assert_eq!(from(r#"{"class":"IOPRIO_CLASS_IDLE"}"#), Ok((3, 0)));
+        for (json, words) in [
+            (r#"{"class":"IOPRIO_CLASS_BE","priority":8}"#, "invalid ioPriority.Priority: 8"),
+            (r#"{"class":"IOPRIO_CLASS_BE","priority":-1}"#, "invalid ioPriority.Priority: -1"),
+            (r#"{"class":"BE"}"#, "invalid ioPriority.Class: \"BE\""),
+            ("{}", "invalid ioPriority.Class: \"\""),
+        ] {
+            assert_eq!(from(json).unwrap_err().to_string(), words);
+        }
+    }
+
+    #[test]
+    fn personalities() {
+        let from = |json: &str, warnings: &mut Vec<String>| {
+            personality(&serde_json::from_str(json).unwrap(), warnings)
+        };
+        let mut warnings = vec![];
+        assert_eq!(from(r#"{"domain":"LINUX32","flags":[]}"#, &mut warnings), Ok(8));
+        assert_eq!(warnings.len(), 0);
+        assert_eq!(from(r#"{"domain":"LINUX","flags":["ADDR_NO_RANDOMIZE"]}"#, &mut warnings), Ok(0));
+        assert_eq!(warnings.len(), 1);
+        assert!(from(r#"{"domain":"linux"}"#, &mut warnings).unwrap_err().to_string().contains("\"linux\""));
+    }
+
+    #[test]
+    fn memory_policies() {
+        let from = |json: &str| memory_policy(&serde_json::from_str(json).unwrap());
+        for (json, want) in [
+            (r#"{"mode":"MPOL_DEFAULT"}"#, (0, vec![])),
+            (r#"{"mode":"MPOL_PREFERRED"}"#, (1, vec![])),
+            (r#"{"mode":"MPOL_BIND","nodes":"0-1","flags":["MPOL_F_STATIC_NODES"]}"#, (2 | 1 << 15, vec![3])),
+            (r#"{"mode":"MPOL_INTERLEAVE","nodes":"1"}"#, (3, vec![2])),
+            (r#"{"mode":"MPOL_LOCAL"}"#, (4, vec![])),
+            (
+                r#"{"mode":"MPOL_PREFERRED_MANY","nodes":"0","flags":["MPOL_F_RELATIVE_NODES","MPOL_F_NUMA_BALANCING"]}"#,
+                (5 | 1 << 14 | 1 << 13, vec![1]),
+            ),
+            (r#"{"mode":"MPOL_WEIGHTED_INTERLEAVE","nodes":"64"}"#, (6, vec![0, 1])),
+        ] {
+            assert_eq!(from(json), Ok(want), "{json}");
+        }
+        for (json, words) in [
+            ("{}", "invalid memory policy mode \"\""),
+            (r#"{"mode":"BIND"}"#, "invalid memory policy mode \"BIND\""),
+            (r#"{"mode":"MPOL_LOCAL","nodes":"0-2"}"#, "requires 0 nodes but got 3"),
+            (r#"{"mode":"MPOL_BIND"}"#, "requires at least one node"),
+            (r#"{"mode":"MPOL_BIND","nodes":"x"}"#, "invalid linux.memoryPolicy.nodes \"x\""),
+            (r#"{"mode":"MPOL_BIND","nodes":"0","flags":["F"]}"#, "invalid memory policy flag \"F\""),
+        ] {
+            let error = from(json).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        }
+    }
+}

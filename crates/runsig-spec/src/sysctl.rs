@@ -101,3 +101,84 @@ fn check(name: &str, namespaces: &Namespaces, host_network: &impl Fn() -> Result
     }
     Err(SpecError::rule(format!("sysctl {name:?} is not in a separate kernel namespace")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::namespaces::{IPC, NETWORK, USER, UTS};
+
+    fn one(key: &str, namespaces: &Namespaces, host: bool) -> Result<(CString, CString)> {
+        let given = BTreeMap::from([(key.to_owned(), "1".to_owned())]);
+        resolve(given, namespaces, || Ok(host)).map(|mut all| all.remove(0))
+    }
+
+    fn new(kinds: u64) -> Namespaces {
+        Namespaces { new: kinds, ..Default::default() }
+    }
+
+    #[test]
+    fn each_parameter_needs_its_namespace() {
+        for (key, kind, path) in [
+            ("kernel.msgmax", IPC, c"kernel/msgmax"),
+            ("kernel.shm_rmid_forced", IPC, c"kernel/shm_rmid_forced"),
+            ("fs.mqueue.msg_max", IPC, c"fs/mqueue/msg_max"),
+            ("net.ipv4.ip_forward", NETWORK, c"net/ipv4/ip_forward"),
+            ("net/ipv4/conf/eno2.100.rp_filter", NETWORK, c"net/ipv4/conf/eno2.100.rp_filter"),
+            ("net.ipv4.conf.eno2/100.rp_filter", NETWORK, c"net/ipv4/conf/eno2.100/rp_filter"),
+            ("kernel.domainname", UTS, c"kernel/domainname"),
+            ("user.max_mnt_namespaces", USER, c"user/max_mnt_namespaces"),
+        ] {
+            assert_eq!(one(key, &new(kind), true).map(|(path, _)| path).as_deref(), Ok(path), "{key}");
+            let error = one(key, &new(!kind & (IPC | NETWORK | UTS | USER)), false).unwrap_err().to_string();
+            assert!(error.contains(&key.replace("net/ipv4", "net.ipv4")) || key.contains('/'), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_joined_network_must_not_be_the_hosts() {
+        let joined = Namespaces { joined: vec![(NETWORK, "/n".into())], ..Default::default() };
+        assert!(one("net.core.somaxconn", &joined, false).is_ok());
+        assert_eq!(
+            one("net.core.somaxconn", &joined, true).unwrap_err().to_string(),
+            "sysctl \"net.core.somaxconn\" not allowed in host network namespace"
+        );
+        let failing = || Err(SpecError::rule("invalid netns path: stat /n: no such file or directory"));
+        let given = BTreeMap::from([("net.a".to_owned(), String::new())]);
+        assert!(resolve(given, &joined, failing).unwrap_err().to_string().starts_with("invalid netns path"));
+        let given = BTreeMap::from([("kernel.sem".to_owned(), String::new())]);
+        let both = Namespaces { new: IPC, ..joined };
+        assert!(resolve(given, &both, || panic!("not asked without need")).is_ok());
+    }
+
+    #[test]
+    fn everything_else_is_the_hosts() {
+        let all = new(IPC | NETWORK | UTS | USER);
+        for key in [
+            "",
+            "kernel.hostname",
+            "kernel.panic",
+            "vm.swappiness",
+            "fs.mqueue",
+            "net",
+            "kernel.core_pattern",
+        ] {
+            assert!(one(key, &all, false).is_err(), "{key}");
+        }
+    }
+
+    #[test]
+    fn no_name_leads_out_of_its_place() {
+        let all = new(IPC | NETWORK | UTS | USER);
+        // A slash after the first dot stands for a dot: "net.//.kernel" would be net/../kernel.
+        for key in [
+            "net.//.kernel.core_pattern",
+            "net..ipv4",
+            "net.ipv4.",
+            "user./.x",
+            "net/../kernel/x",
+            "net.a\0b",
+        ] {
+            assert!(one(key, &all, false).is_err(), "{key:?}");
+        }
+    }
+}

@@ -8,7 +8,7 @@ use runsig_sys::fs;
 
 use super::enosys;
 use super::profile::{ARGUMENTS, Profile, Rules};
-use crate::error::{Result, SpecError};
+use crate::error::{Result, SpecError, one_line};
 
 /// Bytes of one instruction, `struct sock_filter`.
 pub(super) const INSTRUCTION: usize = 8;
@@ -102,5 +102,5 @@ fn failed(doing: &'static str) -> impl Fn(SeccompError) -> SpecError {
 }
 
 fn refused(doing: String, error: &SeccompError) -> SpecError {
-    SpecError::Seccomp { doing, message: error.to_string().replace('\n', " ") }
+    SpecError::Seccomp { doing, message: one_line(error.to_string()) }
 }
