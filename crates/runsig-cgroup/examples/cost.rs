@@ -5,18 +5,22 @@
 //! in a mount namespace that has only that at /sys/fs/cgroup.
 
 use std::error::Error;
-use std::process::{Command, Stdio};
+use std::ffi::CStr;
 use std::time::{Duration, Instant};
 
 use oci_spec::runtime::LinuxResources;
 use runsig_cgroup::{Cgroup, Host, Paths, Request};
+use runsig_sys::process::{self, CStrArray, WaitFor};
+use runsig_sys::spawn::{Child, Spawn, spawn};
+use runsig_sys::{BorrowedFd, OwnedFd};
 
-const STEPS: [&str; 9] = [
+const STEPS: [&str; 10] = [
     "mkdir+rmdir alone, one directory",
     "detect + resolve",
     "create",
     "apply (default devices)",
-    "add_task",
+    "a process outside",
+    "a process inside (tasks, clone into)",
     "freeze",
     "thaw",
     "kill_all",
@@ -40,20 +44,44 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn one_round(n: usize) -> Result<[Duration; STEPS.len()], Box<dyn Error>> {
-    let name = format!("/runsig-test-cost-{}-{n}", std::process::id());
-    let mut child = Command::new("sleep").arg("60").stdin(Stdio::null()).spawn()?;
-    let measured = measure(&name, child.id() as i32);
-    child.kill()?;
-    child.wait()?;
-    measured
+/// Starts `sleep`, and goes on when it runs.
+fn start(cgroup: Option<BorrowedFd<'_>>, tasks: &[OwnedFd]) -> Result<Child, Box<dyn Error>> {
+    let program = OwnedFd::from(std::fs::File::open("/bin/sleep")?);
+    let (mut room, mut none) = ([std::ptr::null(); 3], [std::ptr::null(); 1]);
+    let argv: [&CStr; 2] = [c"sleep", c"60"];
+    let tasks: Vec<i32> = tasks.iter().map(OwnedFd::raw).collect();
+    let request = Spawn {
+        namespaces: 0,
+        cgroup,
+        tasks: &tasks,
+        join: &[],
+        hold: None,
+        become_root: false,
+        inherit: &[],
+        program: program.as_fd(),
+        argv: &CStrArray::new(argv.into_iter(), &mut room)?,
+        envp: &CStrArray::new(std::iter::empty(), &mut none)?,
+        report: None,
+    };
+    spawn(&request).map_err(|failure| format!("spawn: {failure:?}").into())
 }
 
-fn measure(name: &str, pid: i32) -> Result<[Duration; STEPS.len()], Box<dyn Error>> {
-    let mut start = Instant::now();
+fn reap(child: &Child) -> Result<(), Box<dyn Error>> {
+    // Gone already is fine.
+    let _ = process::pidfd_send_signal(child.pidfd.as_fd(), 9);
+    process::wait(WaitFor::Pidfd(child.pidfd.as_fd()), false)?;
+    Ok(())
+}
+
+fn one_round(n: usize) -> Result<[Duration; STEPS.len()], Box<dyn Error>> {
+    measure(&format!("/runsig-test-cost-{}-{n}", std::process::id()))
+}
+
+fn measure(name: &str) -> Result<[Duration; STEPS.len()], Box<dyn Error>> {
+    let mut last = Instant::now();
     let mut lap = || {
         let now = Instant::now();
-        now - std::mem::replace(&mut start, now)
+        now - std::mem::replace(&mut last, now)
     };
     let request = Request { cgroups_path: Some(name), id: "cost", ..Request::default() };
     let paths = Paths::resolve(&Host::detect()?, request)?;
@@ -67,9 +95,13 @@ fn measure(name: &str, pid: i32) -> Result<[Duration; STEPS.len()], Box<dyn Erro
     let create = lap();
     cgroup.apply(None, &[])?;
     let apply = lap();
-    cgroup.add_task(pid)?;
-    let add = lap();
-    cgroup.add_to_unified(pid)?;
+    let outside = start(None, &[])?;
+    let without = lap();
+    reap(&outside)?;
+    lap();
+    let child = start(cgroup.dir_fd()?, &cgroup.task_files()?)?;
+    let within = lap();
+    std::thread::sleep(Duration::from_millis(15));
     lap();
     cgroup.freeze()?;
     let freeze = lap();
@@ -77,8 +109,9 @@ fn measure(name: &str, pid: i32) -> Result<[Duration; STEPS.len()], Box<dyn Erro
     let thaw = lap();
     cgroup.kill_all()?;
     let kill = lap();
+    reap(&child)?;
     cgroup.wait_empty(Duration::from_secs(5))?;
     lap();
     cgroup.remove()?;
-    Ok([mkdir, resolve, create, apply, add, freeze, thaw, kill, lap()])
+    Ok([mkdir, resolve, create, apply, without, within, freeze, thaw, kill, lap()])
 }

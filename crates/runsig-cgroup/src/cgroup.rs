@@ -72,12 +72,14 @@ impl Cgroup {
             return Err(Error::UnifiedOnV1);
         }
         let is_hybrid = !self.paths.legacy.is_empty();
+        let planned = self.paths.clone();
         let mut leaves = Vec::with_capacity(self.paths.legacy.len() + 1);
         let made = self.create_all(limits, need, is_hybrid, &mut leaves);
         if made.is_err() {
-            self.forget_dirs();
             remove_made(&leaves);
-            remove_made(&std::mem::take(&mut self.paths.made));
+            remove_made(&self.paths.made);
+            self.paths = planned;
+            self.forget_dirs();
         }
         made
     }
@@ -99,21 +101,18 @@ impl Cgroup {
                 Err(error) if self.may_go_without() && error.is_permission() => {
                     creation = Creation::Without;
                 }
-                Err(error) => {
-                    // Whatever is not made yet cannot be in the way of removing the rest.
-                    self.keep(kept);
-                    return Err(error);
-                }
+                Err(error) => return Err(error),
             }
         }
-        self.keep(kept);
+        (self.paths.legacy, self.v1) = kept.into_iter().unzip();
         match self.create_unified(need, is_hybrid, leaves) {
             Ok(()) => Ok(creation),
             Err(error) if is_hybrid && self.may_go_without() && error.is_permission() => {
                 self.paths.unified = None;
                 Ok(Creation::Without)
             }
-            Err(error) if !is_hybrid && self.may_go_without() => {
+            // Processes in it are no reason to go without it.
+            Err(error) if !is_hybrid && self.may_go_without() && error.errno().is_some() => {
                 if need.any {
                     return Err(Error::Rootless(Box::new(error)));
                 }
@@ -124,17 +123,14 @@ impl Cgroup {
         }
     }
 
-    fn keep(&mut self, kept: Vec<(Legacy, OnceCell<Dir>)>) {
-        (self.paths.legacy, self.v1) = kept.into_iter().unzip();
-    }
-
     fn create_legacy(
         &mut self,
         hierarchy: &Legacy,
         cpuset: v1::Cpuset<'_>,
         leaves: &mut Vec<Directory>,
     ) -> Result<Dir> {
-        let (dir, fresh) = v1::create(hierarchy, cpuset, &mut self.paths.made)?;
+        let made = &mut self.paths.made;
+        let (dir, fresh) = unless_gone(|| v1::create(hierarchy, cpuset, made))?;
         if fresh {
             leaves.push(hierarchy.directory.clone());
         } else {
@@ -149,8 +145,9 @@ impl Cgroup {
     fn create_unified(&mut self, need: Need, is_hybrid: bool, leaves: &mut Vec<Directory>) -> Result<()> {
         let Some(directory) = &self.paths.unified else { return Ok(()) };
         let made = &mut self.paths.made;
-        let created =
-            if is_hybrid { v2::create_plain(directory, made)? } else { v2::create(directory, need, made)? };
+        let created = unless_gone(|| {
+            if is_hybrid { v2::create_plain(directory, made) } else { v2::create(directory, need, made) }
+        })?;
         if created.fresh {
             leaves.push(directory.clone());
         } else {
@@ -294,6 +291,18 @@ fn open_once(cell: &OnceCell<Dir>, open: impl FnOnce() -> Result<Dir>) -> Result
     }
     let opened = open()?;
     Ok(cell.get_or_init(|| opened))
+}
+
+/// Tries again when a directory on the way vanished: another container that made a parent of ours
+/// may just have been removed, and the parent with it.
+fn unless_gone<T>(mut make: impl FnMut() -> Result<T>) -> Result<T> {
+    let mut tries = 0;
+    loop {
+        match make() {
+            Err(error) if error.is_gone() && tries < 8 => tries += 1,
+            other => return other,
+        }
+    }
 }
 
 fn place(dir: &Dir, file: &str, pid: i32) -> Result<()> {

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use oci_spec::runtime::LinuxResources;
 use runsig_cgroup::{Cgroup, Creation, Host, Mode, Paths, Request, merge};
-use support::{Scratch, not_in_pure_v2, run_in_pure_v2, skipped, unique};
+use support::{Scratch, not_in_namespace, run_in_pure_v2, skipped, unique};
 
 fn limits(json: &str) -> LinuxResources {
     serde_json::from_str(json).unwrap()
@@ -192,7 +192,7 @@ fn devices_here() {
 #[test]
 #[ignore = "run by pure_v2"]
 fn unified_devices() {
-    if !not_in_pure_v2() {
+    if !not_in_namespace() {
         device_filter();
     }
 }
@@ -200,7 +200,7 @@ fn unified_devices() {
 #[test]
 #[ignore = "run by pure_v2"]
 fn unified_limits() {
-    if not_in_pure_v2() {
+    if not_in_namespace() {
         return;
     }
     let scratch = Scratch::new("limits");
@@ -244,7 +244,7 @@ fn unified_limits() {
 #[test]
 #[ignore = "run by pure_v2"]
 fn unified_keys() {
-    if not_in_pure_v2() {
+    if not_in_namespace() {
         return;
     }
     let scratch = Scratch::new("keys");
@@ -277,7 +277,7 @@ fn unified_keys() {
 #[test]
 #[ignore = "run by pure_v2"]
 fn unified_hugetlb() {
-    if not_in_pure_v2() {
+    if not_in_namespace() {
         return;
     }
     let scratch = Scratch::new("hugetlb");
@@ -298,7 +298,7 @@ fn unified_hugetlb() {
 #[test]
 #[ignore = "run by pure_v2"]
 fn unified_threaded_parent() {
-    if not_in_pure_v2() {
+    if not_in_namespace() {
         return;
     }
     let parent = Scratch::new("threaded");

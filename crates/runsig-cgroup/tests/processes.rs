@@ -3,10 +3,12 @@
 
 mod support;
 
+use std::io::Write as _;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use runsig_cgroup::{Cgroup, Creation, Error};
-use support::{Scratch, Sleeper, not_in_pure_v2, run_in_pure_v2, skipped};
+use runsig_cgroup::{Cgroup, Creation, Error, Host, Mode};
+use support::{Scratch, Sleeper, not_in_namespace, run_in_pure_v1, run_in_pure_v2, skipped};
 
 fn whole_life() {
     let mut scratch = Scratch::new("life");
@@ -173,20 +175,44 @@ fn waits_for_the_dying() {
     assert!(!scratch.0.exists());
 }
 
-macro_rules! both {
+/// Processes that come and go all the time.
+fn forking() {
+    let scratch = Scratch::new("forking");
+    let script = "read go; f() { while :; do sleep 0.001 & wait $!; done; }; f & f & f & wait";
+    let mut shell = Command::new("sh").args(["-c", script]).stdin(Stdio::piped()).spawn().unwrap();
+    scratch.0.add_process(shell.id() as i32).unwrap();
+    shell.stdin.take().unwrap().write_all(b"go\n").unwrap();
+    for _ in 0..5 {
+        std::thread::sleep(Duration::from_millis(20));
+        let mut alive = Vec::new();
+        scratch.0.for_each_frozen(|member| alive.push(member)).unwrap();
+        assert!(alive.len() >= 4, "the shell and its three loops: {alive:?}");
+        assert!(alive.iter().any(|member| member.pid == shell.id() as i32));
+    }
+    scratch.0.kill_all().unwrap();
+    assert!(!shell.wait().unwrap().success());
+    assert!(scratch.0.wait_empty(Duration::from_secs(5)).unwrap(), "somebody got away");
+}
+
+macro_rules! everywhere {
     ($($name:ident),* $(,)?) => {
         /// On this host as it is.
         mod here {
             $(#[test] fn $name() { if !super::skipped() { super::$name(); } })*
         }
+        /// Under cgroup v1 alone.
+        mod legacy {
+            $(#[test] #[ignore = "run by pure_v1"] fn $name() { if !super::not_in_namespace() { super::$name(); } })*
+        }
         /// Under cgroup v2 alone.
         mod unified {
-            $(#[test] #[ignore = "run by pure_v2"] fn $name() { if !super::not_in_pure_v2() { super::$name(); } })*
+            $(#[test] #[ignore = "run by pure_v2"] fn $name() { if !super::not_in_namespace() { super::$name(); } })*
         }
     };
 }
-both!(
+everywhere!(
     whole_life,
+    forking,
     freezing,
     a_panic_thaws,
     in_use,
@@ -201,5 +227,17 @@ both!(
 fn pure_v2() {
     if !skipped() {
         run_in_pure_v2("unified::");
+    }
+}
+
+#[test]
+fn pure_v1() {
+    if skipped() {
+        return;
+    }
+    if Host::detect().unwrap().mode() == Mode::Hybrid {
+        run_in_pure_v1("legacy::");
+    } else {
+        println!("skipped: needs a hybrid host to take cgroup v2 away");
     }
 }

@@ -28,7 +28,8 @@ pub(crate) fn need(resources: Option<&LinuxResources>) -> Need {
     let (memory, io) = (memory::is_set(r), io::is_set(r));
     let (cpu, hugetlb) = (cpu::is_set(r), small::hugetlb_is_set(r));
     let domain = memory || io || cpu || hugetlb;
-    Need { any: domain || small::pids_is_set(r) || cpu::cpuset_is_set(r), domain }
+    let threaded = small::pids_is_set(r) || cpu::cpuset_is_set(r);
+    Need { any: domain || threaded || unified::is_set(r), domain }
 }
 
 impl Cgroup {
@@ -64,13 +65,13 @@ impl Cgroup {
     }
 
     fn set(&self, resources: &LinuxResources, filter: Option<&devices::Filter>) -> Result<()> {
-        if self.paths().is_disabled() {
-            let asked = filter.is_none() || need(Some(resources)).any;
-            return if asked { Err(Error::NotConfigured { what: "set limits" }) } else { Ok(()) };
+        if self.paths().is_disabled() && !self.paths().rootless {
+            return Err(Error::NotConfigured { what: "set limits" });
         }
         if self.paths().is_unified() {
             self.set_unified(resources, filter)
         } else {
+            // Also for a rootless container that goes without: what it asks for is named.
             self.set_legacy(resources, filter)
         }
     }

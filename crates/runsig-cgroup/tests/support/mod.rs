@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use runsig_cgroup::{Cgroup, Host, Paths, Request};
 
-/// Set in the copy of a test binary that runs in a mount namespace with cgroup v2 only.
-pub(crate) const PURE_V2: &str = "RUNSIG_TEST_PURE_V2";
+/// Set in the copy of a test binary that runs in a mount namespace with other cgroups.
+pub(crate) const IN_NAMESPACE: &str = "RUNSIG_TEST_NAMESPACE";
 
 /// Whether this test has to be passed over, and says why.
 pub(crate) fn skipped() -> bool {
@@ -82,22 +82,32 @@ impl Drop for Sleeper {
 /// Runs the ignored tests of this binary whose name starts with `prefix`, with cgroup v2 alone at
 /// /sys/fs/cgroup, in a mount namespace of their own.
 pub(crate) fn run_in_pure_v2(prefix: &str) {
-    const SCRIPT: &str = "umount -l /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup && exec \"$@\"";
-    let status = Command::new("unshare")
-        .args(["-m", "--propagation", "private", "sh", "-c", SCRIPT, "sh"])
-        .arg(std::env::current_exe().unwrap())
-        .args(["--ignored", "--nocapture", "--test-threads=1", prefix])
-        .env(PURE_V2, "1")
-        .status()
-        .unwrap();
-    assert!(status.success(), "tests under pure cgroup v2 failed: {status}");
+    run_in("umount -l /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup", prefix);
 }
 
-/// For the tests that [`run_in_pure_v2`] runs: whether we are there.
-pub(crate) fn not_in_pure_v2() -> bool {
-    let inside = std::env::var_os(PURE_V2).is_some();
+/// The same with cgroup v1 alone. Only for a hybrid host.
+pub(crate) fn run_in_pure_v1(prefix: &str) {
+    run_in("umount /sys/fs/cgroup/unified", prefix);
+}
+
+fn run_in(prepare: &str, prefix: &str) {
+    let status = Command::new("unshare")
+        .args(["-m", "--propagation", "private", "sh", "-c"])
+        .arg(format!("{prepare} && exec \"$@\""))
+        .arg("sh")
+        .arg(std::env::current_exe().unwrap())
+        .args(["--ignored", "--nocapture", "--test-threads=1", prefix])
+        .env(IN_NAMESPACE, "1")
+        .status()
+        .unwrap();
+    assert!(status.success(), "tests in a mount namespace of their own failed: {status}");
+}
+
+/// For the tests that [`run_in_pure_v2`] and [`run_in_pure_v1`] run: whether we are not there.
+pub(crate) fn not_in_namespace() -> bool {
+    let inside = std::env::var_os(IN_NAMESPACE).is_some();
     if !inside {
-        println!("skipped: runs in a mount namespace with cgroup v2 only");
+        println!("skipped: runs in a mount namespace that another test makes");
     }
     !inside
 }
