@@ -49,7 +49,9 @@ pub fn tag() -> String {
 fn front(cases: Vec<Case>) -> ExitCode {
     let arguments = Arguments::from_args();
     let trials = cases.into_iter().map(|case| Trial::ignorable_test(case.full_name(), move || run(&case)));
-    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    let _ = fs::remove_dir(run_dir());
+    conclusion.exit_code()
 }
 
 fn next_stage(stage: &str) -> Command {
@@ -80,9 +82,14 @@ fn run(case: &Case) -> Result<Completion, Failed> {
 fn make_test_dir() -> PathBuf {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
-    let dir = std::env::temp_dir().join(format!("runsig-test-{}-{number}", std::process::id()));
+    let dir = run_dir().join(format!("runsig-test-{}-{number}", std::process::id()));
     fs::create_dir_all(&dir).expect("a directory for the test");
     dir
+}
+
+/// Holds the directories of all tests of this run.
+fn run_dir() -> PathBuf {
+    std::env::temp_dir().join(format!("oci-tests-{}", std::process::id()))
 }
 
 fn run_in(case: &Case, dir: &Path, log: &Path) -> Result<Option<i32>, String> {

@@ -1,0 +1,118 @@
+//! The table: medians, ratios to each peer, and what it was measured on.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use crate::call::Peer;
+use crate::rows::Row;
+
+/// Rows collected so far.
+pub(crate) struct Table {
+    names: Vec<String>,
+    versions: Vec<String>,
+    lines: Vec<String>,
+}
+
+const BEGIN: &str = "<!-- bench: begin -->";
+const END: &str = "<!-- bench: end -->";
+
+impl Table {
+    /// A table of these runtimes; the last one is compared with each of the others.
+    pub(crate) fn new(peers: &[Peer]) -> Table {
+        Table {
+            names: peers.iter().map(|peer| peer.name.clone()).collect(),
+            versions: peers.iter().map(|peer| peer.version.clone()).collect(),
+            lines: Vec::new(),
+        }
+    }
+
+    /// Adds the figures of a row.
+    pub(crate) fn add(&mut self, row: &Row, samples: Vec<Result<Vec<f64>, String>>) {
+        let medians: Vec<Option<f64>> = samples.into_iter().map(|list| list.ok().and_then(median)).collect();
+        let mut line = format!("| {}, {} |", row.name, row.unit);
+        for value in &medians {
+            let _ =
+                write!(line, " {} |", value.map_or_else(|| "-".to_string(), |value| figure(value, row.unit)));
+        }
+        let own = medians.last().copied().flatten();
+        for peer in &medians[..medians.len().saturating_sub(1)] {
+            let ratio =
+                own.zip(*peer).map_or_else(|| "-".to_string(), |(own, peer)| format!("{:.2}x", own / peer));
+            let _ = write!(line, " {ratio} |");
+        }
+        let _ = write!(line, " {} |", row.target);
+        self.lines.push(line);
+    }
+
+    /// The table as Markdown, with the machine named.
+    pub(crate) fn markdown(&self) -> String {
+        let last = self.names.last().cloned().unwrap_or_default();
+        let mut head = "| |".to_string();
+        for name in &self.names {
+            let _ = write!(head, " {name} |");
+        }
+        for name in &self.names[..self.names.len().saturating_sub(1)] {
+            let _ = write!(head, " {last} / {name} |");
+        }
+        head.push_str(" target |");
+        let rule = "|---".repeat(head.matches('|').count() - 1) + "|";
+        format!("{}\n\n{head}\n{rule}\n{}\n", self.machine(), self.lines.join("\n"))
+    }
+
+    fn machine(&self) -> String {
+        let read = |path: &str| fs::read_to_string(path).unwrap_or_default().trim().to_string();
+        let cpu = read("/proc/cpuinfo");
+        let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
+        let model = model.trim_start_matches([' ', '\t', ':']);
+        let cores = cpu.lines().filter(|line| line.starts_with("processor")).count();
+        format!(
+            "Medians, taken in turns with pauses, cgroup v2, default spec with a cgroup namespace, on {cores} cores of \
+             {model}, Linux {}; {}.",
+            read("/proc/sys/kernel/osrelease").split('-').next().unwrap_or_default(),
+            self.versions.join(", ")
+        )
+    }
+}
+
+fn median(mut samples: Vec<f64>) -> Option<f64> {
+    samples.sort_by(f64::total_cmp);
+    let middle = samples.len() / 2;
+    let upper = *samples.get(middle)?;
+    if samples.len() % 2 == 1 {
+        return Some(upper);
+    }
+    Some(f64::midpoint(*samples.get(middle - 1)?, upper))
+}
+
+fn figure(value: f64, unit: &str) -> String {
+    if unit == "KiB" || value >= 100.0 { format!("{value:.0}") } else { format!("{value:.2}") }
+}
+
+/// Puts the table between the markers of a document.
+pub(crate) fn update(file: &Path, table: &str) -> Result<(), String> {
+    let fail = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
+    let text = fs::read_to_string(file).map_err(|error| fail(&error))?;
+    let (before, rest) = text.split_once(BEGIN).ok_or_else(|| fail(&"no begin marker"))?;
+    let (_, after) = rest.split_once(END).ok_or_else(|| fail(&"no end marker"))?;
+    fs::write(file, format!("{before}{BEGIN}\n{table}{END}{after}")).map_err(|error| fail(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{figure, median};
+
+    #[test]
+    fn median_of_odd_even_and_none() {
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), Some(2.5));
+        assert_eq!(median(Vec::new()), None);
+    }
+
+    #[test]
+    fn figures_are_short() {
+        assert_eq!(figure(1.234, "ms"), "1.23");
+        assert_eq!(figure(123.4, "ms"), "123");
+        assert_eq!(figure(1560.0, "KiB"), "1560");
+    }
+}

@@ -1,0 +1,188 @@
+//! What is measured: one function a row, each giving one sample of one runtime.
+
+use std::fs;
+use std::thread::sleep;
+use std::time::Duration;
+
+use crate::call::{Peer, wait_for};
+use crate::memory;
+
+/// One row of the table.
+pub(crate) struct Row {
+    /// What the table calls it.
+    pub(crate) name: &'static str,
+    /// `ms` or `KiB`.
+    pub(crate) unit: &'static str,
+    /// Runsig's target, as a share of crun's figure or in KiB; for the reader.
+    pub(crate) target: &'static str,
+    /// How many of the rounds it gets, in percent: slow ones get fewer.
+    share: usize,
+    sample: fn(&Peer) -> Result<f64, String>,
+}
+
+/// All rows.
+pub(crate) const ROWS: &[Row] = &[
+    Row { name: "run /bin/true", unit: "ms", target: "<= 0.5x crun", share: 100, sample: run_true },
+    Row {
+        name: "create + start + delete",
+        unit: "ms",
+        target: "<= 0.4x crun",
+        share: 100,
+        sample: create_start_delete,
+    },
+    Row { name: "state", unit: "ms", target: "<= 0.25x crun", share: 100, sample: state },
+    Row { name: "kill, one signal", unit: "ms", target: "<= 0.25x crun", share: 100, sample: kill },
+    Row { name: "exec /bin/true", unit: "ms", target: "<= 0.5x crun", share: 100, sample: exec_true },
+    Row {
+        name: "kill --all KILL, 1000 processes",
+        unit: "ms",
+        target: "<= 0.6x crun",
+        share: 25,
+        sample: kill_all,
+    },
+    Row {
+        name: "delete --force, running",
+        unit: "ms",
+        target: "<= 0.3x crun",
+        share: 50,
+        sample: delete_force,
+    },
+    Row { name: "list, 100 containers", unit: "ms", target: "<= 0.3x crun", share: 100, sample: list },
+    Row { name: "peak memory of create", unit: "KiB", target: "<= 1560", share: 15, sample: create_memory },
+    Row { name: "waiting init, RSS", unit: "KiB", target: "<= 600", share: 15, sample: init_memory },
+];
+
+/// Before each sample: long enough that no RCU grace period of the last one is still under way.
+const PAUSE: Duration = Duration::from_millis(40);
+
+/// Samples of each runtime, taken in turns; why there are none, when a runtime cannot do it.
+pub(crate) fn measure(row: &Row, peers: &[Peer], rounds: usize) -> Vec<Result<Vec<f64>, String>> {
+    let mut samples: Vec<Result<Vec<f64>, String>> = peers.iter().map(|_| Ok(Vec::new())).collect();
+    for round in 0..=(rounds * row.share / 100).max(3) {
+        for (peer, samples) in peers.iter().zip(&mut samples) {
+            let Ok(list) = samples else { continue };
+            sleep(PAUSE);
+            match (row.sample)(peer) {
+                // The first round warms up.
+                Ok(_) if round == 0 => {}
+                Ok(sample) => list.push(sample),
+                Err(error) => {
+                    eprintln!("{}: {error}", row.name);
+                    *samples = Err(error);
+                }
+            }
+        }
+    }
+    for peer in peers {
+        clean_up(peer);
+    }
+    samples
+}
+
+/// Containers that a row keeps from sample to sample are removed after it.
+fn clean_up(peer: &Peer) {
+    let Ok(entries) = fs::read_dir(peer.workspace.dir.join("state")) else { return };
+    for entry in entries.flatten() {
+        let _ = peer.remove(&entry.file_name().to_string_lossy());
+    }
+}
+
+fn ms(took: Duration) -> f64 {
+    took.as_secs_f64() * 1000.0
+}
+
+fn run_true(peer: &Peer) -> Result<f64, String> {
+    let bundle = peer.bundle("true", &["/bin/true"])?;
+    peer.time(&["run", "--bundle", &bundle, "true"]).map(ms)
+}
+
+/// The three calls, not the program's own time between them.
+fn create_start_delete(peer: &Peer) -> Result<f64, String> {
+    let bundle = peer.bundle("csd", &["/bin/true"])?;
+    let create = peer.time(&["create", "--bundle", &bundle, "csd"])?;
+    let pid = peer.pid("csd")?;
+    let start = peer.time(&["start", "csd"])?;
+    peer.wait_stopped(pid)?;
+    let delete = peer.time(&["delete", "csd"])?;
+    Ok(ms(create + start + delete))
+}
+
+/// A container that stays between samples.
+fn resident(peer: &Peer) -> Result<(), String> {
+    if peer.pid("resident").is_err() {
+        peer.start("resident", &["/bin/sleep", "100000"])?;
+    }
+    Ok(())
+}
+
+fn state(peer: &Peer) -> Result<f64, String> {
+    resident(peer)?;
+    sleep(PAUSE);
+    peer.time(&["state", "resident"]).map(ms)
+}
+
+fn kill(peer: &Peer) -> Result<f64, String> {
+    resident(peer)?;
+    sleep(PAUSE);
+    // WINCH ends nothing.
+    peer.time(&["kill", "resident", "WINCH"]).map(ms)
+}
+
+fn exec_true(peer: &Peer) -> Result<f64, String> {
+    resident(peer)?;
+    sleep(PAUSE);
+    peer.time(&["exec", "resident", "/bin/true"]).map(ms)
+}
+
+fn list(peer: &Peer) -> Result<f64, String> {
+    if peer.pid("list99").is_err() {
+        let bundle = peer.bundle("list", &["/bin/sleep", "100000"])?;
+        for number in 0..100 {
+            let id = format!("list{number}");
+            let bundle =
+                if number == 0 { bundle.clone() } else { peer.bundle(&id, &["/bin/sleep", "100000"])? };
+            peer.call(&["create", "--bundle", &bundle, &id])?;
+        }
+        sleep(PAUSE * 4);
+    }
+    peer.time(&["list"]).map(ms)
+}
+
+fn kill_all(peer: &Peer) -> Result<f64, String> {
+    let script = "i=0; while [ $i -lt 999 ]; do /bin/sleep 100000 & i=$((i+1)); done; wait";
+    let id = "crowd";
+    peer.start(id, &["/bin/sh", "-c", script])?;
+    let cgroup = format!("/sys/fs/cgroup/runsig-bench-{}/{id}/cgroup.procs", std::process::id());
+    wait_for("1000 processes", || {
+        fs::read_to_string(&cgroup).is_ok_and(|list| list.lines().count() >= 1000)
+    })?;
+    let pid = peer.pid(id)?;
+    sleep(PAUSE * 4);
+    let took = peer.time(&["kill", "--all", id, "KILL"])?;
+    peer.wait_stopped(pid)?;
+    peer.remove(id)?;
+    Ok(ms(took))
+}
+
+fn delete_force(peer: &Peer) -> Result<f64, String> {
+    peer.start("force", &["/bin/sleep", "100000"])?;
+    sleep(PAUSE * 2);
+    peer.time(&["delete", "--force", "force"]).map(ms)
+}
+
+/// The peak resident set of `create`'s own process.
+fn create_memory(peer: &Peer) -> Result<f64, String> {
+    let bundle = peer.bundle("peak", &["/bin/sleep", "100000"])?;
+    let peak = memory::peak(&peer.command(&["create", "--bundle", &bundle, "peak"]))?;
+    peer.remove("peak")?;
+    Ok(peak)
+}
+
+fn init_memory(peer: &Peer) -> Result<f64, String> {
+    let bundle = peer.bundle("waiting", &["/bin/sleep", "100000"])?;
+    peer.call(&["create", "--bundle", &bundle, "waiting"])?;
+    let pid = peer.pid("waiting")?;
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).map_err(|error| error.to_string())?;
+    peer.remove("waiting")?;
+    memory::field(&status, "VmRSS:").ok_or_else(|| format!("{}: no VmRSS", peer.name))
+}
