@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 
 /// `cpu.shares` (2 to 262144, default 1024) as `cpu.weight` (1 to 10000, default 100): the curve
-/// through these three points that runc has had since 1.3.2 (and crun since 1.23). The older
+/// through these three points that runc took up with opencontainers/cgroups 0.0.4. The older
 /// straight line turned the default of 1024 into 39.
 pub(crate) fn shares_to_weight(shares: u64) -> u64 {
     match shares {
@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     fn shares() {
-        // Values of runc's own unit test and of the kernel's documented ranges.
+        // The ends, the default, and values of the formula in between.
         for (shares, weight) in [
             (1, 1),
             (2, 1),
