@@ -1,14 +1,27 @@
-//! Where and how the program runs: scheduler, I/O priority, NUMA policy, CPUs, personality.
+//! Where and how the program runs: scheduler, I/O priority, NUMA policy, CPUs, personality, limits.
 //!
-//! Owns: setting these on ourselves, who hand them on through exec. Must not: touch cgroups or
-//! rlimits, which the runtime has set before.
+//! Owns: setting these on ourselves, who hand them on through exec. Must not: touch cgroups.
 
 use runsig_proto::Op;
 use runsig_proto::plan::Process;
 use runsig_sys::process;
 use runsig_sys::sched::{self, SchedAttr};
 
-use crate::error::{During, Result};
+use crate::error::{During, Failure, Result};
+
+/// Sets the resource limits: while we are still who may (prlimit(2) wants the same user or
+/// CAP_SYS_RESOURCE), and late enough for them not to get in the way of the set-up. Where a user
+/// namespace would forbid raising a hard limit, the runtime has raised it before.
+///
+/// # Errors
+/// [`Op::Rlimit`] with the limit's number.
+pub fn limit(process: &Process) -> Result<()> {
+    process.rlimits.iter().try_for_each(|(resource, soft, hard)| {
+        sched::prlimit(0, *resource, *soft, *hard).map_err(|errno| {
+            Failure::at(Op::Rlimit, &crate::words::Text::new().number(*resource).into_cstring(), errno)
+        })
+    })
+}
 
 /// Sets what the plan asks for and leaves the rest.
 ///

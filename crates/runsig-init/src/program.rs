@@ -40,6 +40,7 @@ pub fn confine(plan: &InitPlan, procfs: &mut ProcFs) -> Result<()> {
 /// What could not be done; [`Op::FindExecutable`] is the last.
 pub fn settle(plan: &mut InitPlan, sync: &Sync) -> Result<CString> {
     let process = &mut plan.process;
+    placement::limit(process)?;
     load_filter_if(process, sync, !process.no_new_privs)?;
     fs::umask(process.umask);
     let arrived = enter_cwd(&process.cwd, about_permission)?;

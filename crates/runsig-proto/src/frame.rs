@@ -154,6 +154,8 @@ wire_enum! {
         NetDevice = 39,
         /// Making the session or the signal handlers.
         Session = 40,
+        /// Setting resource limit number `subject`.
+        Rlimit = 41,
     }
 }
 
@@ -203,6 +205,7 @@ impl Op {
             Self::Descriptors => "passing descriptors",
             Self::NetDevice => "moving a network device",
             Self::Session => "starting a session",
+            Self::Rlimit => "error setting rlimit type",
         }
     }
 }

@@ -238,6 +238,8 @@ wire_struct! {
         pub keep_groups: bool,
         /// File mode creation mask.
         pub umask: u32,
+        /// (`RLIMIT_*`, soft, hard), set before the privileges go.
+        pub rlimits: Vec<(u32, u64, u64)>,
         /// Capability sets; `None` leaves them as they are.
         pub capabilities: Option<Capabilities>,
         /// Set no_new_privs.

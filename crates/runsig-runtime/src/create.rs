@@ -298,11 +298,13 @@ impl Builder<'_> {
         if let Some(score) = self.plan.oom_score_adj {
             set_oom_score(pid, score)?;
         }
+        self.plan.init.process.rlimits.clone_from(&self.plan.rlimits);
+        if self.plan.init.namespaces.user {
+            raise_rlimits(pid, &self.plan.rlimits)?;
+        }
         launch::send_plan(launched.sync.as_fd(), self.plan.init.clone())?;
         let mut answers = Answers { plan: self.plan, state: &self.container.state, child: &launched.child };
         talk::until_ready(launched.sync.as_fd(), &mut answers)?;
-        // As late as runc: a limit on open files or processes must not get in the set-up's way.
-        set_rlimits(pid, &self.plan.rlimits)?;
         self.container.state.init = Some(identity(pid)?);
         self.container.state.pid_namespace_inode = namespace_inode(pid);
         self.container.state.phase = Phase::Created;
@@ -351,11 +353,19 @@ impl Listener for Answers<'_> {
     }
 }
 
-pub(crate) fn set_rlimits(pid: i32, limits: &[(u32, u64, u64)]) -> Result<()> {
-    limits.iter().try_for_each(|(resource, soft, hard)| {
-        sched::prlimit(pid, *resource, *soft, *hard)
-            .map_err(|errno| Error::Invalid(format!("error setting rlimit type {resource}: {errno}")))
-    })
+/// Raises hard limits of a process in a user namespace, which has lost the right to. The init
+/// sets the limits themselves when it is done with the set-up.
+pub(crate) fn raise_rlimits(pid: i32, limits: &[(u32, u64, u64)]) -> Result<()> {
+    for (resource, _, hard) in limits {
+        let failed = |errno| {
+            Error::Invalid(format!("error setting rlimits: error setting rlimit type {resource}: {errno}"))
+        };
+        let (soft, ours) = sched::getrlimit(*resource).map_err(failed)?;
+        if *hard > ours {
+            sched::prlimit(pid, *resource, soft, *hard).map_err(failed)?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes the score of a process that is our child and not reaped.

@@ -172,6 +172,7 @@ impl InitError {
             Op::Hook => write!(f, "error running hook {subject:?}: {detail}"),
             Op::PrepareRoot => write!(f, "error preparing rootfs {subject:?}"),
             Op::SwitchRoot => f.write_str("error jailing process inside rootfs"),
+            Op::Rlimit => write!(f, "error setting rlimit type {subject}"),
             Op::Sysctl => write!(f, "open sysctl {subject}"),
             Op::MaskPath => write!(f, "can't mask path {subject:?}"),
             Op::ReadonlyPath => write!(f, "can't make {subject:?} read-only"),

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use runsig_cgroup::Cgroup;
 use runsig_proto::InitPlan;
-use runsig_proto::plan::{Fds, Kind, Namespaces};
+use runsig_proto::plan::{Fds, Kind, Namespaces, Process};
 use runsig_signal::identity::{self, ProcessFd};
 use runsig_spec::{ExecPlan, ExecSource, ProcessOverrides, exec_process};
 use runsig_sys::process::{self, CLONE_NEWNS, CLONE_NEWTIME, CLONE_NEWUSER};
@@ -173,7 +173,7 @@ impl Exec<'_> {
             create_container: Vec::new(),
             start_container: Vec::new(),
             keyring: None,
-            process: self.plan.process.clone(),
+            process: Process { rlimits: self.plan.rlimits.clone(), ..self.plan.process.clone() },
         })
     }
 
@@ -186,10 +186,12 @@ impl Exec<'_> {
         if let Some(score) = self.plan.oom_score_adj {
             create::set_oom_score(pid, score)?;
         }
+        if plan.namespaces.user {
+            create::raise_rlimits(pid, &self.plan.rlimits)?;
+        }
         launch::send_plan(launched.sync.as_fd(), plan)?;
         let mut answers = Answers { container: self.container, child: &launched.child };
         talk::until_ready(launched.sync.as_fd(), &mut answers)?;
-        create::set_rlimits(pid, &self.plan.rlimits)?;
         create::publish(
             self.options.pid_file.as_deref(),
             self.options.pidfd_socket.as_deref(),

@@ -66,6 +66,7 @@ pub(crate) fn resolve(
         groups: user.groups,
         keep_groups: around.rootless || around.setgroups_denied,
         umask: user.umask,
+        rlimits: Vec::new(),
         capabilities,
         no_new_privs: given.no_new_privileges.unwrap_or(false),
         scheduler: given.scheduler.as_ref().map(scheduler::scheduler).transpose()?,

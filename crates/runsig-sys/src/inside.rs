@@ -52,9 +52,9 @@ struct Shared<'a> {
 /// `ETIMEDOUT` when it does not come back.
 pub fn broadcast(member: BorrowedFd<'_>, signal: i32) -> Result<bool> {
     let mask = signal::set_mask(SigSet::ALL)?;
-    let dumpable = process::set_dumpable(false);
+    let hide = process::is_dumpable() == Ok(true) && process::set_dumpable(false).is_ok();
     let sent = broadcast_masked(member, signal);
-    if dumpable.is_ok() {
+    if hide {
         let _ = process::set_dumpable(true);
     }
     signal::set_mask(mask)?;

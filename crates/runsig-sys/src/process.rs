@@ -268,6 +268,15 @@ pub fn set_dumpable(on: bool) -> Result<()> {
     prctl(p::PR_SET_DUMPABLE, usize::from(on), 0, 0, 0).map(drop)
 }
 
+/// Whether others of our user may trace us and read our memory.
+/// <https://man7.org/linux/man-pages/man2/PR_GET_DUMPABLE.2const.html>
+///
+/// # Errors
+/// As prctl(2).
+pub fn is_dumpable() -> Result<bool> {
+    prctl(p::PR_GET_DUMPABLE, 0, 0, 0, 0).map(|v| v == 1)
+}
+
 /// Keeps permitted capabilities over the next change of user.
 /// <https://man7.org/linux/man-pages/man2/PR_SET_KEEPCAPS.2const.html>
 ///

@@ -73,6 +73,18 @@ pub fn prlimit(pid: i32, resource: u32, soft: u64, hard: u64) -> Result<()> {
         .map(drop)
 }
 
+/// The caller's resource limit: (soft, hard).
+/// <https://man7.org/linux/man-pages/man2/prlimit.2.html>
+///
+/// # Errors
+/// `EINVAL` for an unknown resource.
+pub fn getrlimit(resource: u32) -> Result<(u64, u64)> {
+    let mut limit = k::rlimit64 { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: a null new limit changes nothing; `limit` has room for the old one.
+    unsafe { sys!(k::__NR_prlimit64, 0, resource as usize, 0, &raw mut limit as usize) }?;
+    Ok((limit.rlim_cur, limit.rlim_max))
+}
+
 /// Sets the caller's NUMA policy; `mode` includes its flags, `nodes` is a bit mask in 64-bit words.
 /// <https://man7.org/linux/man-pages/man2/set_mempolicy.2.html>
 ///

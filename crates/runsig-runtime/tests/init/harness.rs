@@ -9,17 +9,17 @@ use runsig_sys::spawn::{Child, Spawn, spawn};
 use runsig_sys::{BorrowedFd, OwnedFd, RawFd, fs, net};
 
 /// The program the build script made.
-pub const PROGRAM: &[u8] = include_bytes!(env!("RUNSIG_INIT_PATH"));
+pub(crate) const PROGRAM: &[u8] = include_bytes!(env!("RUNSIG_INIT_PATH"));
 
 /// Longest wait for anything, in milliseconds.
 const PATIENCE: i64 = 30_000;
 
-pub fn c(text: &str) -> CString {
+pub(crate) fn c(text: &str) -> CString {
     CString::new(text).unwrap()
 }
 
 /// Whether namespaces and credentials can be changed; says so when not.
-pub fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     let root = process::geteuid() == 0;
     if !root {
         eprintln!("skipped: needs root");
@@ -28,7 +28,7 @@ pub fn is_root() -> bool {
 }
 
 /// A process in our own namespaces, as ourselves, that executes `args`.
-pub fn plan(args: &[&str]) -> InitPlan {
+pub(crate) fn plan(args: &[&str]) -> InitPlan {
     InitPlan {
         kind: Kind::Exec,
         fds: Fds { exec_fifo: -1, console: -1, preserve: 0 },
@@ -51,6 +51,7 @@ pub fn plan(args: &[&str]) -> InitPlan {
             groups: vec![],
             keep_groups: true,
             umask: 0o022,
+            rlimits: Vec::new(),
             capabilities: None,
             no_new_privs: false,
             scheduler: None,
@@ -68,24 +69,24 @@ pub fn plan(args: &[&str]) -> InitPlan {
 }
 
 /// The same for a shell script.
-pub fn script(text: &str) -> InitPlan {
+pub(crate) fn script(text: &str) -> InitPlan {
     plan(&["sh", "-c", text])
 }
 
 /// A running init. What is left of it is killed at the end.
-pub struct Init {
+pub(crate) struct Init {
     pub sync: Option<OwnedFd>,
     pub child: Child,
 }
 
 impl Init {
     /// Starts the program from a memfd, as the runtime does, and sends it the plan.
-    pub fn start(plan: InitPlan, namespaces: u64, inherit: &[RawFd]) -> Self {
+    pub(crate) fn start(plan: InitPlan, namespaces: u64, inherit: &[RawFd]) -> Self {
         Self::start_in(plan, &[], namespaces, inherit)
     }
 
     /// The same, inside the namespaces of others.
-    pub fn start_in(
+    pub(crate) fn start_in(
         plan: InitPlan,
         join: &[(BorrowedFd<'_>, u64)],
         namespaces: u64,
@@ -121,31 +122,31 @@ impl Init {
     }
 
     /// Starts the program and takes it to the point where only the exec is left.
-    pub fn ready(plan: InitPlan) -> Self {
+    pub(crate) fn ready(plan: InitPlan) -> Self {
         let init = Self::start(plan, 0, &[]);
         assert_eq!(init.next(), Some(FromInit::Ready));
         init
     }
 
-    pub fn go(&self, state: &[u8]) {
+    pub(crate) fn go(&self, state: &[u8]) {
         self.send(&ToInit::Go { state: state.to_vec() });
     }
 
     /// The next message; `None` at the end of the stream.
-    pub fn next(&self) -> Option<FromInit> {
+    pub(crate) fn next(&self) -> Option<FromInit> {
         let sync = self.sync.as_ref().unwrap();
         await_readable(sync.raw(), "a message");
         frame::receive(sync.as_fd()).unwrap()
     }
 
     /// How the process ends.
-    pub fn end(&self) -> ExitStatus {
+    pub(crate) fn end(&self) -> ExitStatus {
         await_readable(self.child.pidfd.raw(), "the end");
         process::wait(WaitFor::Pidfd(self.child.pidfd.as_fd()), false).unwrap().unwrap().1
     }
 
     /// Whether it still runs after a while.
-    pub fn stays(&self) -> bool {
+    pub(crate) fn stays(&self) -> bool {
         let mut fds = [PollFd { fd: self.child.pidfd.raw(), events: POLLIN, revents: 0 }];
         process::poll(&mut fds, 200).unwrap() == 0
     }
@@ -168,7 +169,7 @@ fn await_readable(fd: RawFd, what: &str) {
 }
 
 /// What becomes of a plan: the exit status of its program, which gets an empty state.
-pub fn outcome(plan: InitPlan) -> ExitStatus {
+pub(crate) fn outcome(plan: InitPlan) -> ExitStatus {
     let init = Init::ready(plan);
     init.go(b"");
     assert_eq!(init.next(), None, "the end of the stream means that the program runs");
@@ -176,7 +177,7 @@ pub fn outcome(plan: InitPlan) -> ExitStatus {
 }
 
 /// The failure that a plan comes to before it is ready: operation, subject, error number.
-pub fn failure(plan: InitPlan) -> (runsig_proto::Op, String, i32) {
+pub(crate) fn failure(plan: InitPlan) -> (runsig_proto::Op, String, i32) {
     let init = Init::start(plan, 0, &[]);
     let message = init.next();
     let Some(FromInit::Failed { op, subject, errno, .. }) = message else { panic!("{message:?}") };

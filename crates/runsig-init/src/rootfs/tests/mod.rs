@@ -143,6 +143,7 @@ pub(crate) fn plan(root: &Path) -> InitPlan {
             groups: vec![],
             keep_groups: false,
             umask: 0o22,
+            rlimits: Vec::new(),
             capabilities: None,
             no_new_privs: false,
             scheduler: None,
