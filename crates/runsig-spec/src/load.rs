@@ -184,6 +184,7 @@ fn build(mut document: Document<'_>, bundle: &str, options: &LoadOptions<'_>) ->
         rootless::check_mounts(&mounts.mounts, &uid_mappings, &gid_mappings)?;
     }
     let host_mounts = std::mem::take(&mut mounts.host);
+    let cgroup_owner = cgroup_owner(&mounts, &namespaces, process.process.uid, &uid_mappings);
     let Hooks { host, create_container, start_container } =
         hooks::resolve(document.hooks.take().unwrap_or_default())?;
     let annotations = document.annotations.take().unwrap_or_default();
@@ -239,6 +240,7 @@ fn build(mut document: Document<'_>, bundle: &str, options: &LoadOptions<'_>) ->
         uid_mappings,
         gid_mappings,
         cgroups_path,
+        cgroup_owner,
         resources,
         bundle_devices,
         rlimits: process.rlimits.unwrap_or_default(),
@@ -253,6 +255,16 @@ fn build(mut document: Document<'_>, bundle: &str, options: &LoadOptions<'_>) ->
         net_devices,
         warnings: warnings.into_iter().map(one_line).collect(),
     })
+}
+
+/// Who may make cgroups below the container's, as in runc.
+fn cgroup_owner(mounts: &Mounts, namespaces: &Namespaces, uid: u32, maps: &[IdMapping]) -> Option<u32> {
+    let delegated = namespaces.new & namespaces::CGROUP != 0 && mounts.writable_cgroup();
+    match namespaces.has(namespaces::USER) {
+        _ if !delegated => None,
+        true => namespaces::to_host(maps, uid),
+        false => Some(uid),
+    }
 }
 
 fn asks_for_runtime(hooks: &HostHooks) -> bool {

@@ -5,6 +5,7 @@
 use std::ffi::{CStr, CString};
 
 use runsig_proto::plan::{Mount, MountWhat};
+use runsig_sys::mount as m;
 
 use crate::document;
 use crate::error::{Result, SpecError};
@@ -35,6 +36,15 @@ pub(crate) struct Mounts {
 }
 
 impl Mounts {
+    /// Whether the container can write to its cgroups at the usual place.
+    pub(crate) fn writable_cgroup(&self) -> bool {
+        self.mounts.iter().any(|mount| {
+            matches!(mount.what, MountWhat::Cgroup { .. })
+                && mount.destination.as_bytes() == b"/sys/fs/cgroup"
+                && mount.set & m::ATTR_RDONLY == 0
+        })
+    }
+
     /// Whether something of the host is bound over /dev, so that the container's devices are not ours.
     pub(crate) fn bind_dev(&self) -> bool {
         self.mounts.iter().any(|mount| {

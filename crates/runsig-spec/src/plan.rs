@@ -28,6 +28,9 @@ pub struct Plan {
     pub gid_mappings: Vec<IdMapping>,
     /// `linux.cgroupsPath` as the bundle has it.
     pub cgroups_path: Option<String>,
+    /// The host's user who gets the container's cgroup, so that the container can make cgroups below:
+    /// it has a cgroup namespace and mounts its cgroup writable, at /sys/fs/cgroup.
+    pub cgroup_owner: Option<u32>,
     /// `linux.resources`.
     pub resources: Option<LinuxResources>,
     /// Paths of `linux.devices`: the device filter leaves out default devices that these replace.

@@ -143,6 +143,15 @@ fn the_rest() {
 }
 
 #[test]
+fn a_writable_cgroup_belongs_to_the_containers_user() {
+    let owner = |text: &str| from_json(text.as_bytes(), Path::new("/b"), &options()).unwrap().cgroup_owner;
+    assert_eq!(owner(FULL), None, "mounted read-only");
+    let writable = FULL.replace(r#"["ro", "rprivate"]"#, "[]");
+    assert_eq!(owner(&writable), Some(101_000), "as the host sees the container's user 1000");
+    assert_eq!(owner(&writable.replace(r#"{"type": "cgroup"}, "#, "")), None, "no namespace of its own");
+}
+
+#[test]
 fn what_the_caller_says_counts() {
     let quiet = FULL.replace("rshared", "slave");
     let options = LoadOptions { no_pivot: true, no_new_keyring: true, ..options() };
