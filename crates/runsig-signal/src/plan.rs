@@ -13,7 +13,7 @@ use crate::names::Signal;
 /// How long the default plan waits after the stop signal: what Docker and runc's callers wait.
 pub const DEFAULT_WAIT: Duration = Duration::from_secs(10);
 /// How long to wait for the end after a KILL without a time of its own.
-const KILL_WAIT: Duration = Duration::from_secs(10);
+pub(crate) const KILL_WAIT: Duration = Duration::from_secs(10);
 /// More stages than this are a mistake.
 const MOST_STAGES: usize = 16;
 
@@ -39,14 +39,19 @@ pub struct StopPlan {
 }
 
 impl StopPlan {
+    /// KILL and nothing before it.
+    #[must_use]
+    pub fn kill() -> Self {
+        Self { stages: vec![Stage { signal: Signal::KILL, wait: KILL_WAIT }] }
+    }
     /// The stop signal, some time, KILL.
     #[must_use]
     pub fn simple(signal: Signal, wait: Duration) -> Self {
-        let kill = Stage { signal: Signal::KILL, wait: KILL_WAIT };
-        if signal == Signal::KILL {
-            return Self { stages: vec![kill] };
+        let mut plan = Self::kill();
+        if signal != Signal::KILL {
+            plan.stages.insert(0, Stage { signal, wait });
         }
-        Self { stages: vec![Stage { signal, wait }, kill] }
+        plan
     }
 
     /// Reads `TERM:10s,INT:500ms,KILL`. Every stage but KILL needs a time; KILL comes last or not at

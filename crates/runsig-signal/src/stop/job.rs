@@ -15,14 +15,12 @@ use crate::disposition;
 use crate::error::{Error, Result};
 use crate::identity::{Life, ProcessFd};
 use crate::names::Signal;
-use crate::plan::{Stage, StopPlan};
+use crate::plan::{KILL_WAIT, Stage, StopPlan};
 use crate::policy::{OnDropped, StopScope};
 use crate::procfs::Stat;
 use crate::target::{PidNamespace, Target};
 use crate::zap;
 
-/// How long to wait for an end that only the kernel can be late with.
-const KILL_WAIT: Duration = Duration::from_secs(10);
 /// How long an init whose last child has ended gets to end as well or to start something new: a
 /// shell needs well under a millisecond.
 const SETTLE: Duration = Duration::from_millis(20);
@@ -66,7 +64,7 @@ impl<'a> Job<'a> {
         let own = request.target.pid_namespace == PidNamespace::Own;
         let plan = match request.target.created {
             // Nothing of the bundle runs yet that could be asked.
-            true => StopPlan::simple(Signal::KILL, Duration::ZERO),
+            true => StopPlan::kill(),
             false => request.policy.plan.clone(),
         };
         Self {

@@ -4,6 +4,7 @@
 //! only. Nothing is locked, so that a second, more impatient stop simply gets there first.
 //! Must not: print; an [`Observer`] does.
 
+mod dry;
 mod job;
 mod report;
 mod watch;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use runsig_sys::process::{self, POLLIN, PollFd, monotonic_ns};
 use runsig_sys::{BorrowedFd, Errno};
 
+pub use dry::{DryRun, dry_run};
 pub use report::{ContainerReport, End, Outcome, ProcessReport, Report, Sent};
 
 use crate::names::Signal;

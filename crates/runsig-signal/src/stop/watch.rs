@@ -10,7 +10,7 @@ use runsig_sys::sched::prlimit;
 
 use super::report::{End, ProcessReport, Sent};
 use crate::error::Result;
-use crate::identity::ProcessFd;
+use crate::identity::{Life, ProcessFd};
 use crate::names::Signal;
 use crate::procfs::{self, Status};
 use crate::target::Target;
@@ -113,12 +113,7 @@ impl Watch {
     /// Notes who has ended among those with a descriptor that `ready` picks. Returns their reports.
     pub(super) fn collect(&mut self, ready: impl Fn(i32) -> bool) -> Vec<ProcessReport> {
         let now = self.clock();
-        let init_gone = self.zaps
-            && self.all.first().is_some_and(|first| {
-                first.report.init
-                    && (first.process.has_ended()
-                        || first.report.sent.iter().any(|sent| sent.signal == Signal::KILL))
-            });
+        let init_gone = self.zaps && self.init_is_going();
         let mut ended = Vec::new();
         for Watched { process, report } in self.all.iter_mut().filter(|watched| watched.report.end.is_none())
         {
@@ -130,6 +125,13 @@ impl Watch {
             }
         }
         ended
+    }
+    /// Whether init has ended, or is about to and zapping the others, or was killed.
+    fn init_is_going(&self) -> bool {
+        let Some(first) = self.all.first().filter(|first| first.report.init) else { return false };
+        first.report.end.is_some()
+            || first.report.sent.iter().any(|sent| sent.signal == Signal::KILL)
+            || first.process.life() != Life::Running
     }
     pub(super) fn exit_code(&self) -> Option<i32> {
         self.init().and_then(ProcessFd::exit_status).map(|status| status.shell_code())
