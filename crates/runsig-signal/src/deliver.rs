@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::identity::{self, ProcessFd};
 use crate::names::Signal;
 use crate::policy::{KillPolicy, KillScope, OnDropped};
-use crate::procfs;
+use crate::procfs::{self, Stat};
 use crate::target::{PidNamespace, Target};
 
 /// Whom the signal was given to.
@@ -102,33 +102,33 @@ fn dropped(
                 return Ok(done(Reached::Init, signal, Some(warning)));
             }
             let warning = format!("{deaf}: forwarded to its children");
-            let pids = children.iter().map(ProcessFd::pid).collect();
-            Ok(done(Reached::Children(pids), signal, Some(warning)))
+            Ok(done(Reached::Children(children), signal, Some(warning)))
         }
     }
 }
 
-/// Sends a signal to the living children of init and returns those that got it.
+/// Sends a signal to the living children of init and returns the numbers of those that got it. Each is
+/// held meanwhile, and its child for certain: init can reap one and have another process get the
+/// number, but that one is then seen to have another parent.
 ///
 /// # Errors
 /// When one cannot be opened or signalled.
-pub(crate) fn forward(init: &ProcessFd, signal: Signal) -> Result<Vec<ProcessFd>> {
+pub(crate) fn forward(init: &ProcessFd, signal: Signal) -> Result<Vec<i32>> {
     let mut reached = Vec::new();
-    for child in living_children(init)? {
-        if child.send(signal)? {
-            reached.push(child);
+    for pid in living_children(init.pid()) {
+        let child = identity::open_pid(pid)?;
+        let child = child.filter(|child| child.seen().ppid == init.pid() && !child.seen().is_dead());
+        if let Some(child) = child
+            && child.send(signal)?
+        {
+            reached.push(pid);
         }
     }
     Ok(reached)
 }
 
-/// The children of init that have not ended, each held, and its child for certain: init can reap one
-/// and have another process get the number, but that one is then seen to have another parent.
-pub(crate) fn living_children(init: &ProcessFd) -> Result<Vec<ProcessFd>> {
-    let mut living = Vec::new();
-    for pid in procfs::children(init.pid()) {
-        let child = identity::open_pid(pid)?;
-        living.extend(child.filter(|child| child.seen().ppid == init.pid() && !child.seen().is_dead()));
-    }
-    Ok(living)
+/// The numbers of a process's children that have not ended.
+pub(crate) fn living_children(parent: i32) -> Vec<i32> {
+    let lives = |pid: &i32| Stat::of(*pid).is_some_and(|stat| stat.ppid == parent && !stat.is_dead());
+    procfs::children(parent).into_iter().filter(lives).collect()
 }

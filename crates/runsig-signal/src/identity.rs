@@ -105,7 +105,8 @@ pub fn open_pid(pid: i32) -> Result<Option<ProcessFd>> {
         Err(Errno::ESRCH | Errno::EINVAL) => return Ok(None),
         Err(errno) => return Err(Error::sys(format!("open process {pid}"))(errno)),
     };
-    Ok(Stat::of(pid).map(|seen| ProcessFd {
+    let seen = Stat::try_read(&pid.to_string()).map_err(Error::sys(format!("open /proc/{pid}/stat")))?;
+    Ok(seen.map(|seen| ProcessFd {
         fd,
         identity: Identity { pid, start_time: seen.start_time, inode: None },
         seen,

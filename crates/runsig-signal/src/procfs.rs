@@ -34,14 +34,21 @@ pub struct Stat {
 impl Stat {
     /// Reads it for a process or, with `/task/TID` in `which`, for a thread.
     pub(crate) fn read(which: &str) -> Option<Self> {
-        let mut buf = [0; 4096];
-        let len = read_once(&format!("/proc/{which}/stat"), &mut buf).ok()?;
-        Self::parse(buf.get(..len)?)
+        Self::try_read(which).ok().flatten()
     }
     /// Reads it for a process.
     #[must_use]
     pub fn of(pid: i32) -> Option<Self> {
         Self::read(&pid.to_string())
+    }
+    /// As [`Stat::read`], telling a process that is gone from a file that cannot be opened.
+    pub(crate) fn try_read(which: &str) -> Result<Option<Self>, Errno> {
+        let mut buf = [0; 4096];
+        match read_once(&format!("/proc/{which}/stat"), &mut buf) {
+            Ok(len) => Ok(buf.get(..len).and_then(Self::parse)),
+            Err(Errno::ENOENT | Errno::ESRCH) => Ok(None),
+            Err(errno) => Err(errno),
+        }
     }
     /// The second field is in parentheses and may itself hold parentheses, blanks and newlines: it
     /// goes to the last `)`.

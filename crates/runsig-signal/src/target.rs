@@ -15,6 +15,9 @@ use crate::names::{Signal, Source, default_signal};
 use crate::procfs::{self, Stat};
 use crate::zap;
 
+/// Descriptors left unused when processes take all others.
+const SPARE_DESCRIPTORS: usize = 16;
+
 /// Whose PID namespace the container's processes are in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -135,6 +138,12 @@ impl Target {
                 Ok(found) => held.extend(found.filter(|process| !process.seen().is_dead())),
                 Err(_) => missed += 1,
             }
+        }
+        if missed > 0 {
+            // Out of descriptors. Some must be left over for looking at those we hold.
+            let kept = held.len().saturating_sub(SPARE_DESCRIPTORS);
+            missed += held.len() - kept;
+            held.truncate(kept);
         }
         // A number may have changed hands between the list and the descriptor. What we hold now and
         // find in the list again is the container's.

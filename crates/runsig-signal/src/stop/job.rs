@@ -10,10 +10,10 @@ use super::report::{ContainerReport, Outcome, ProcessReport};
 use super::watch::Watch;
 use super::{Event, Observer, Progress, Request, after};
 use crate::broadcast::{self, Whom};
-use crate::deliver::living_children;
+use crate::deliver::{self, living_children};
 use crate::disposition;
 use crate::error::{Error, Result};
-use crate::identity::{Life, ProcessFd};
+use crate::identity::Life;
 use crate::names::Signal;
 use crate::plan::{KILL_WAIT, Stage, StopPlan};
 use crate::policy::{OnDropped, StopScope};
@@ -189,7 +189,7 @@ impl<'a> Job<'a> {
         if self.policy.on_dropped == OnDropped::Kill {
             return self.kill_at_once(&format!("init has no handler for {signal}"), observer);
         }
-        let children: Vec<i32> = living_children(init)?.iter().map(ProcessFd::pid).collect();
+        let children = living_children(init.pid());
         if children.is_empty() {
             return self
                 .nobody_to_ask(&format!("init has no handler for {signal} and no children"), observer);
@@ -216,11 +216,9 @@ impl<'a> Job<'a> {
         observer: &mut dyn Observer,
     ) -> Result<()> {
         self.watch.refresh(self.target)?;
-        if !have_it {
-            for child in children.iter().filter_map(|pid| self.watch.get(*pid)) {
-                child.send(signal)?;
-            }
-            self.watch.note_sent(signal, |pid, _| children.contains(&pid));
+        if let (false, Some(init)) = (have_it, self.watch.init()) {
+            let reached = deliver::forward(init, signal)?;
+            self.watch.note_sent(signal, |pid, _| reached.contains(&pid));
             self.note(&format!("init has no handler for {signal}: its children get it instead"), observer);
             self.sent(signal, "init's children", observer);
         }
@@ -333,9 +331,13 @@ impl<'a> Job<'a> {
     /// Those we knew of have ended; others may have come since.
     fn others_ended(&mut self, observer: &mut dyn Observer) -> Result<()> {
         let Some(signal) = self.signal else { return Ok(()) };
+        let had_no_room = self.watch.unwatched > 0;
         let fresh = self.watch.refresh(self.target)?;
-        for process in fresh.iter().filter_map(|pid| self.watch.get(*pid)) {
-            process.send(signal)?;
+        // Those there was no descriptor for before have had the signal with everybody else.
+        if !had_no_room {
+            for process in fresh.iter().filter_map(|pid| self.watch.get(*pid)) {
+                process.send(signal)?;
+            }
         }
         self.watch.note_sent(signal, |pid, _| fresh.contains(&pid));
         if !fresh.is_empty() && monotonic_ns() < self.deadline {
@@ -361,7 +363,7 @@ impl<'a> Job<'a> {
     /// The children that had the signal in init's place have ended, and init has had its moment.
     fn settled(&mut self, times: u32, observer: &mut dyn Observer) -> Result<()> {
         let (Some(init), Some(signal)) = (self.watch.init(), self.signal) else { return Ok(()) };
-        let children: Vec<i32> = living_children(init)?.iter().map(ProcessFd::pid).collect();
+        let children = living_children(init.pid());
         if !children.is_empty() && times < FORWARDS {
             return self.forward(signal, children, false, times + 1, observer);
         }

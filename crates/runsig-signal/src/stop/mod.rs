@@ -92,6 +92,7 @@ pub fn run_stop(
     interrupt: Option<BorrowedFd<'_>>,
     observer: &mut dyn Observer,
 ) -> Report {
+    watch::raise_descriptor_limit();
     let mut jobs: Vec<Job<'_>> = requests.iter().map(Job::new).collect();
     for job in &mut jobs {
         job.begin(observer);

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use runsig_sys::process::monotonic_ns;
-use runsig_sys::sched::prlimit;
+use runsig_sys::sched::{getrlimit, prlimit};
 
 use super::report::{End, ProcessReport, Sent};
 use crate::error::Result;
@@ -59,11 +59,7 @@ impl Watch {
     /// Takes in processes that are new to us. Returns their numbers.
     pub(super) fn refresh(&mut self, target: &Target) -> Result<Vec<i32>> {
         let known: HashSet<i32> = self.alive().map(|watched| watched.report.pid).collect();
-        let (mut fresh, mut missed) = target.processes(&known)?;
-        if missed > 0 && raise_descriptor_limit() {
-            drop(fresh);
-            (fresh, missed) = target.processes(&known)?;
-        }
+        let (fresh, missed) = target.processes(&known)?;
         self.unwatched = missed;
         let pids = fresh.iter().map(ProcessFd::pid).collect();
         for process in fresh {
@@ -141,15 +137,13 @@ impl Watch {
     }
 }
 
-/// Raises the soft limit of open descriptors to the hard one; whether that could help.
-fn raise_descriptor_limit() -> bool {
+/// Raises the soft limit of open descriptors, often 1024, to the hard one: a stop holds one for each
+/// process. What it cannot hold it counts.
+pub(super) fn raise_descriptor_limit() {
     const RLIMIT_NOFILE: u32 = 7;
-    let Ok(text) = procfs::read_all("/proc/self/limits") else { return false };
-    let text = String::from_utf8_lossy(&text).into_owned();
-    let limits = text.lines().find_map(|line| line.strip_prefix("Max open files"));
-    let mut numbers = limits.unwrap_or_default().split_ascii_whitespace().map(str::parse::<u64>);
-    match (numbers.next(), numbers.next()) {
-        (Some(Ok(soft)), Some(Ok(hard))) if soft < hard => prlimit(0, RLIMIT_NOFILE, hard, hard).is_ok(),
-        _ => false,
+    if let Ok((soft, hard)) = getrlimit(RLIMIT_NOFILE)
+        && soft < hard
+    {
+        let _ = prlimit(0, RLIMIT_NOFILE, hard, hard);
     }
 }

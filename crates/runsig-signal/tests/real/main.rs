@@ -24,6 +24,7 @@ const NEEDS: &[(&str, Check)] = &[
     ("dumb-init", || world::has("dumb-init")),
     ("catatonit", || world::has("catatonit")),
     ("nginx", || world::has("nginx")),
+    ("prlimit", || world::has("prlimit")),
     ("setpriv", || world::has("setpriv")),
     ("user namespaces", world::has_user_namespaces),
     ("cc", || world::has("cc")),
@@ -54,6 +55,7 @@ fn main() {
     // Started again inside a PID namespace, by a test.
     match std::env::var("RUNSIG_TEST_INSIDE").as_deref() {
         Ok("recycled") => return identity::recycled_inside(),
+        Ok("few-descriptors") => return stop::few_descriptors_inside(),
         Ok("user-namespace") => return broadcast::user_namespace(),
         _ => {}
     }
@@ -94,6 +96,8 @@ fn main() {
         trial("stop::ignoring_is_killed", &["busybox"], stop::ignoring_is_killed),
         trial("stop::others_first", &["busybox"], stop::others_first),
         trial("stop::everybody", &["busybox"], stop::everybody),
+        trial("stop::thousand", &["python3"], stop::thousand),
+        trial("stop::few_descriptors", &["python3", "prlimit"], stop::few_descriptors),
         trial("stop::plan_without_kill", &["busybox"], stop::plan_without_kill),
         trial("stop::many", &["busybox"], stop::many),
         trial("stop::interrupted", &["busybox"], stop::interrupted),

@@ -145,6 +145,42 @@ pub(crate) fn everybody() {
     assert_eq!(ends(&report), (Some(End::Exited { code: 0 }), vec![Some(KILLED_BY_TERM); 2]));
 }
 
+const RLIMIT_NOFILE: u32 = 7;
+
+fn stop_a_thousand() -> ContainerReport {
+    let container = world::start(&["python3", &world::program("waits.py"), "sleepers", "1000"]);
+    let with = StopPolicy { scope: StopScope::All, ..policy(TERM_PLAN) };
+    let report = only(run_with(&container, with, &mut Silent));
+    assert_eq!(report.outcome, Outcome::Stopped);
+    report
+}
+
+/// More processes than the soft limit of descriptors: it is raised, and each end is told.
+pub(crate) fn thousand() {
+    let (_, hard) = runsig_sys::sched::getrlimit(RLIMIT_NOFILE).unwrap();
+    runsig_sys::sched::prlimit(0, RLIMIT_NOFILE, 256, hard).unwrap();
+    let report = stop_a_thousand();
+    assert_eq!(report.unwatched, 0);
+    assert_eq!(ends(&report), (Some(End::KilledByStage), vec![Some(KILLED_BY_TERM); 1000]));
+}
+
+/// More than the hard limit: some are not watched, all are stopped.
+pub(crate) fn few_descriptors() {
+    let status = std::process::Command::new("prlimit")
+        .args(["--nofile=256:256", "--"])
+        .arg(std::env::current_exe().unwrap())
+        .env("RUNSIG_TEST_INSIDE", "few-descriptors")
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
+
+pub(crate) fn few_descriptors_inside() {
+    let report = stop_a_thousand();
+    assert!(report.processes.len() > 200, "{}", report.processes.len());
+    assert!(report.alive().next().is_none());
+}
+
 pub(crate) fn plan_without_kill() {
     let container = shell("trap '' TERM; echo ready; while true; do sleep 1; done");
     let report = run(&container, "TERM:50ms", &mut Silent);
