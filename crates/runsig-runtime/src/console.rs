@@ -66,6 +66,7 @@ impl Console {
         let [master] = fds;
         let master = master.ok_or_else(|| failed("receive")(Errno::EBADF))?;
         fs::set_status_flags(master.as_fd(), fs::O_NONBLOCK).map_err(failed("set up"))?;
+        keep_newlines(&master);
         self.master = Some(master);
         if let Ok(now) = termios::tcgetattr(std::io::stdin().as_fd()) {
             let mut raw = now.clone();
@@ -147,6 +148,16 @@ impl Console {
     /// Copies what the container has written before it ended.
     pub fn drain(&mut self) {
         while self.copy_output_once() {}
+    }
+}
+
+/// Lets a newline stay one, as runc does in front (and only there: whoever takes a terminal through
+/// a console socket sets it up to taste). Our own terminal adds the carriage return; a file or a
+/// pipe wants none.
+fn keep_newlines(master: &OwnedFd) {
+    if let Ok(mut settings) = termios::tcgetattr(master) {
+        settings.output_flags.remove(termios::OutputFlags::ONLCR);
+        let _ = termios::tcsetattr(master, SetArg::TCSANOW, &settings);
     }
 }
 

@@ -118,7 +118,9 @@ impl Exec<'_> {
         // shares its memory, so the init does that itself.
         let entered = state.namespaces & !CLONE_NEWTIME;
         let join = [(first.as_fd(), entered)];
-        let inherit = [&console, &time.map(|(fd, _)| fd)]
+        // Named, so that it stays open until the init has its own copy.
+        let time = time.map(|(fd, _)| fd);
+        let inherit = [&console, &time]
             .into_iter()
             .flatten()
             .map(OwnedFd::raw)

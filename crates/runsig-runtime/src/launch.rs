@@ -15,6 +15,9 @@ use crate::embed;
 use crate::error::{Error, InitError, Result};
 use crate::userns;
 
+/// The descriptor after the standard ones.
+const FIRST_UNNAMED: u32 = 3;
+
 /// What a launch needs beside the plan.
 pub(crate) struct Launch<'a> {
     /// `CLONE_NEW*` for the clone.
@@ -51,6 +54,9 @@ impl Launch<'_> {
     /// # Errors
     /// The step that failed; nothing is left running.
     pub(crate) fn start(mut self) -> Result<Launched> {
+        // What our caller forgot to mark must not stay open in an init that waits for `start`: the
+        // other end of a pipe would wait with it. `inherit` is let through in the child.
+        fs::cloexec_from(FIRST_UNNAMED).map_err(failed("close descriptors for"))?;
         let program = sealed_program().map_err(failed("prepare"))?;
         let (ours, theirs) = net::socketpair().map_err(failed("socketpair for"))?;
         self.inherit.push(theirs.raw());
