@@ -59,13 +59,13 @@ fn callers_descriptors_do_not_leak() {
 }
 
 fn preserved_ones_arrive() {
-    let container = Container::new(Bundle::script("cat <&3; cat <&4; ls /proc/1/fd"));
+    let container = Container::new(Bundle::script("cat <&3; cat <&4; ls /proc/1/fd; ls -l /proc/1/fd >&2"));
     let dir = harness::test_dir();
     fs::write(dir.join("three"), "drei ").expect("write");
     fs::write(dir.join("four"), "vier ").expect("write");
     let redirections = format!("3<{0}/three 4<{0}/four 5</", dir.display());
     let outcome = run_with(&container, &redirections, &["--preserve-fds", "2"]).ok();
-    assert_eq!(words(&outcome), ["drei", "vier", "0", "1", "2", "3", "4"]);
+    assert_eq!(words(&outcome), ["drei", "vier", "0", "1", "2", "3", "4"], "{}", outcome.stderr);
 }
 
 fn preserved_one_that_is_not_open() {
@@ -78,7 +78,7 @@ fn preserved_one_that_is_not_open() {
 }
 
 fn listen_fds() {
-    let container = Container::new(Bundle::script("echo $LISTEN_FDS $LISTEN_PID; cat <&3; ls /proc/1/fd"));
+    let container = Container::new(Bundle::script("echo $LISTEN_FDS $LISTEN_PID; cat <&3; ls /proc/1/fd; :"));
     let file = harness::test_dir().join("three");
     fs::write(&file, "drei ").expect("write");
     let inner = container.command("run", &[]);
@@ -86,7 +86,7 @@ fn listen_fds() {
     let script = format!("exec 3<{} && export LISTEN_FDS=1 LISTEN_PID=$$ && exec \"$@\"", file.display());
     command.args(["-c", &script, "bash"]).arg(inner.get_program()).args(inner.get_args());
     let outcome = finish(command, wait::SOON).ok();
-    assert_eq!(words(&outcome), ["1", "1", "drei", "0", "1", "2", "3"]);
+    assert_eq!(words(&outcome), ["1", "1", "drei", "0", "1", "2", "3"], "{}", outcome.stderr);
 }
 
 /// CVE-2024-21626: a working directory that is a descriptor of the host.

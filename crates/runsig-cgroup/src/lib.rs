@@ -8,6 +8,7 @@
 //! touch a cgroup that is not the container's, other than to enable controllers on the way down.
 
 mod cgroup;
+mod delegate;
 mod devices;
 mod dir;
 mod error;

@@ -159,6 +159,35 @@ impl Paths {
         Ok(Self { unified: Some(Directory::new(mount, relative)?), explicit: true, ..Self::default() })
     }
 
+    /// The paths of a process that enters cgroups below the container's: (controller, path), where
+    /// no controller means all hierarchies. Nothing of it is made or removed.
+    ///
+    /// # Errors
+    /// A path that leads out of the container's cgroup, or a controller it has none for.
+    pub fn below(&self, subs: &[(String, PathBuf)]) -> Result<Self> {
+        let mut paths = self.clone();
+        for (controller, sub) in subs {
+            let inside = |directory: &mut Directory| {
+                directory.relative = directory.relative.join(stays_below(sub)?);
+                Ok(())
+            };
+            if controller.is_empty() {
+                paths.unified.iter_mut().try_for_each(inside)?;
+                paths.legacy.iter_mut().try_for_each(|h| inside(&mut h.directory))?;
+                continue;
+            }
+            let hierarchy = paths.legacy.iter_mut().find(|h| h.controls(controller)).ok_or_else(|| {
+                Error::invalid(format!("unknown controller {controller} in SubCgroupPaths"))
+            })?;
+            // Two controllers of one hierarchy share its directory.
+            let given = self.legacy.iter().find(|h| h.controls(controller)).map(|h| &h.directory);
+            if Some(&hierarchy.directory) == given {
+                inside(&mut hierarchy.directory)?;
+            }
+        }
+        Ok(paths)
+    }
+
     /// Whether the container has no cgroup of its own.
     #[must_use]
     pub fn is_disabled(&self) -> bool {
@@ -257,6 +286,21 @@ fn below(own: &str, root: &str) -> Result<PathBuf> {
     Ok(own.strip_prefix(&root).map(Path::to_path_buf).unwrap_or_default())
 }
 
+/// A path relative to a container's cgroup, without `..` that would lead out of it.
+fn stays_below(sub: &Path) -> Result<PathBuf> {
+    let mut inside = PathBuf::new();
+    for component in sub.components() {
+        match component {
+            Component::Normal(name) => inside.push(name),
+            Component::ParentDir if !inside.pop() => {
+                return Err(Error::invalid(format!("bad sub cgroup path: {}", sub.display())));
+            }
+            _ => {}
+        }
+    }
+    Ok(inside)
+}
+
 fn join(mount: &Path, parent: &Path, inner: &str) -> Result<Directory> {
     // `inner` is cleaned by itself first: its `..` must not eat the parent.
     let inner = clean(inner)?;
@@ -310,6 +354,20 @@ mod tests {
             ],
         }
     }
+    #[test]
+    fn sub_cgroups_stay_below() {
+        let sub = |controller: &str, path: &str| [(controller.to_owned(), PathBuf::from(path))];
+        let paths = Paths::resolve_with(&hybrid(), Request { id: "id", ..Request::default() }, &own()).unwrap();
+        let all = paths.below(&sub("", "a/../b")).unwrap();
+        assert!(all.legacy.iter().all(|h| h.directory.relative.ends_with("b")));
+        let one = paths.below(&sub("memory", "m")).unwrap();
+        assert_eq!(one.legacy.iter().filter(|h| h.directory.relative.ends_with("m")).count(), 1);
+        assert_eq!(paths.below(&sub("", "/")).unwrap(), paths);
+        for (bad, words) in [(sub("", ".."), "bad sub cgroup path: .."), (sub("whaat", "/"), "unknown controller whaat")] {
+            assert!(paths.below(&bad).unwrap_err().to_string().contains(words));
+        }
+    }
+
     fn own() -> OwnCgroups {
         OwnCgroups::from_text(
             "9:name=systemd:/user.slice\n4:memory:/docker/x/me\n3:devices:/dev\n1:cpu,cpuacct:/\n0::/a/b\n",

@@ -219,6 +219,9 @@ impl Builder<'_> {
         }
         let devices: Vec<&str> = self.plan.bundle_devices.iter().map(String::as_str).collect();
         cgroup.apply(self.plan.resources.as_ref(), &devices)?;
+        if let Some(owner) = self.plan.cgroup_owner {
+            cgroup.delegate(owner)?;
+        }
         facts::save(self.container, self.plan)?;
         let launched = self.launch(&cgroup, start)?;
         match self.finish(&launched) {

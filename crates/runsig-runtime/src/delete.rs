@@ -4,6 +4,8 @@
 //! that can be taken up again: processes, cgroup, directory, poststop hooks.
 //! Must not: say that something is gone while it is not.
 
+use std::time::Duration;
+
 use runsig_cgroup::Cgroup;
 use runsig_proto::plan::Hook;
 use runsig_signal::Signal;
@@ -13,6 +15,7 @@ use runsig_sys::Errno;
 use runsig_sys::process::{self, POLLIN, PollFd};
 
 use crate::error::{Error, Result};
+use crate::facts;
 use crate::hooks;
 use crate::state::Phase;
 use crate::status::Status;
@@ -56,8 +59,15 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<()> {
 /// As [`delete`].
 pub(crate) fn destroy(store: &Store, container: &Container) -> Result<()> {
     let mut cgroup = Cgroup::new(container.state.cgroup.clone());
-    end_processes(container, &cgroup)?;
-    cgroup.remove()?;
+    if container.state.phase == Phase::Creating && !facts::are_saved(container) {
+        // Nothing was started. The cgroup is ours and empty, or somebody else's: then it stays.
+        if !cgroup.populated()? {
+            let _ = cgroup.remove_within(Duration::ZERO);
+        }
+    } else {
+        end_processes(container, &cgroup)?;
+        cgroup.remove()?;
+    }
     store.remove(container.id())?;
     let poststop: Vec<Hook> = container.state.poststop.iter().map(Hook::from).collect();
     hooks::run("poststop", &poststop, &container.state.oci(Status::Stopped, 0))

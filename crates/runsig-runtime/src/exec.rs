@@ -12,7 +12,7 @@ use runsig_signal::identity::{self, ProcessFd};
 use runsig_spec::{ExecPlan, ExecSource, ProcessOverrides, exec_process};
 use runsig_sys::process::{self, CLONE_NEWNS, CLONE_NEWTIME, CLONE_NEWUSER};
 use runsig_sys::spawn::Child;
-use runsig_sys::{OwnedFd, fd, fs, sched};
+use runsig_sys::{BorrowedFd, OwnedFd, fd, fs, sched};
 
 use crate::bundle;
 use crate::console::Console;
@@ -110,7 +110,8 @@ impl Exec<'_> {
     fn launch(&mut self) -> Result<(Launched, InitPlan)> {
         let state = &self.container.state;
         let first = running_init(state)?;
-        let cgroup = Cgroup::new(state.cgroup.clone());
+        let cgroup = Cgroup::new(state.cgroup.below(&self.options.cgroups)?);
+        let (born_into, tasks) = self.doors(&cgroup)?;
         let console = self.console.take();
         let time = self.time_namespace(&first)?;
         let plan = self.init_plan(console.as_ref(), time.as_ref())?;
@@ -128,8 +129,8 @@ impl Exec<'_> {
             .collect();
         let launched = Launch {
             namespaces: 0,
-            cgroup: cgroup.dir_fd()?,
-            tasks: cgroup.task_files()?,
+            cgroup: born_into,
+            tasks,
             join: if entered == 0 { &[] } else { &join },
             maps: None,
             become_root: state.namespaces & CLONE_NEWUSER != 0,
@@ -137,6 +138,14 @@ impl Exec<'_> {
         }
         .start()?;
         Ok((launched, plan))
+    }
+
+    /// The ways into the cgroups. Those that were asked for have to be there.
+    fn doors<'c>(&self, cgroup: &'c Cgroup) -> Result<(Option<BorrowedFd<'c>>, Vec<OwnedFd>)> {
+        let doors = || Ok((cgroup.dir_fd()?, cgroup.task_files()?));
+        doors().map_err(|error: runsig_cgroup::Error| {
+            Error::Cgroup(format!("error adding pid of the process to cgroups: {error}"))
+        })
     }
 
     fn time_namespace(&self, first: &ProcessFd) -> Result<Option<(OwnedFd, PathBuf)>> {

@@ -5,6 +5,9 @@
 //! of `runsig-proto`, which is private to a build; a file of another build is not used, and the
 //! bundle is read instead.
 //!
+//! It is written when the cgroup is the container's and before anything is started in it. So while
+//! a container is being created, the file says whether the processes in the cgroup are its own.
+//!
 //! Owns: that file. Must not: make processes.
 
 use std::ffi::CStr;
@@ -60,6 +63,12 @@ pub(crate) fn save(container: &Container, plan: &Plan) -> Result<()> {
         fs::write_all(file.as_fd(), &bytes)
     };
     write().map_err(Error::io("write", container.path.join("process")))
+}
+
+/// Whether the making of the container has come as far as [`save`]: from then on, and not before,
+/// whatever is in its cgroup is the container's.
+pub(crate) fn are_saved(container: &Container) -> bool {
+    fs::stat(container.dir.as_fd(), FILE, false).is_ok()
 }
 
 /// The facts of a container: kept ones, or from its bundle.

@@ -27,7 +27,13 @@ pub(crate) fn open_trees(plan: &mut Plan) -> Result<Vec<OwnedFd>> {
         let Some(mount) = plan.init.rootfs.as_mut().and_then(|r| r.mounts.get_mut(host.index)) else {
             continue;
         };
-        let tree = make_tree(mount, host, &uids, &gids)?;
+        let tree = match make_tree(mount, host, &uids, &gids) {
+            Ok(tree) => tree,
+            // A source that an earlier mount brings into the rootfs is there only when the init
+            // comes to it; it reports what is missing then.
+            Err(Error::Init(InitError { errno: Some(Errno::ENOENT), .. })) if !host.idmap => continue,
+            Err(error) => return Err(error),
+        };
         if host.idmap {
             // So that the init knows that no tree of its own would do.
             mount.set |= ATTR_IDMAP;
