@@ -31,7 +31,8 @@ impl Podman {
     /// Roots below the test's directory, and the image in them.
     pub(crate) fn new() -> Podman {
         require_command("podman");
-        let dir = harness::test_dir().join("podman");
+        // podman takes no runroot of more than 50 characters.
+        let dir = harness::test_dir().join("p");
         fs::create_dir_all(&dir).expect("mkdir");
         let runtime = Runtime::path();
         let conf = format!(
@@ -68,7 +69,7 @@ impl Podman {
     /// `podman ARGS`.
     pub(crate) fn call(&self, args: &[&str]) -> Outcome {
         let mut command = Command::new("podman");
-        for (option, name) in [("--root", "root"), ("--runroot", "run"), ("--tmpdir", "tmp")] {
+        for (option, name) in [("--root", "root"), ("--runroot", "r"), ("--tmpdir", "tmp")] {
             command.arg(option).arg(self.dir.join(name));
         }
         command.args([

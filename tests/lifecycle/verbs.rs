@@ -160,12 +160,11 @@ fn delete_force_of_a_running_one() {
 }
 
 fn kill_reaches_init() {
-    let container =
-        Container::running(Bundle::script("trap 'echo usr1 > /got' USR1; while :; do sleep 0.1; done"));
-    wait::expect("the trap to work", || {
-        container.kill("USR1").ok();
-        container.bundle.rootfs().join("got").exists()
-    });
+    let script = "trap 'echo usr1 > /got' USR1; echo ready > /ready; while :; do sleep 0.1; done";
+    let container = Container::running(Bundle::script(script));
+    let _ = container.wait_for_file("/ready");
+    container.kill("USR1").ok();
+    assert_eq!(container.wait_for_file("/got"), "usr1\n");
 }
 
 fn kill_takes_every_form_of_name() {

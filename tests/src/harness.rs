@@ -60,6 +60,15 @@ fn next_stage(stage: &str) -> Command {
     command
 }
 
+/// The way into the sandbox. A caller's ignored signals (QUIT and INT, for jobs in the background of
+/// a shell) would be inherited down to the containers: `env` makes them default.
+fn first_stage() -> Command {
+    let own = fs::read_link("/proc/self/exe").expect("/proc");
+    let mut command = Command::new("env");
+    command.arg("--default-signal").arg(own).env(STAGE, "outside");
+    command
+}
+
 fn run(case: &Case) -> Result<Completion, Failed> {
     let dir = make_test_dir();
     let log = dir.join("output");
@@ -67,6 +76,9 @@ fn run(case: &Case) -> Result<Completion, Failed> {
     let output = fs::read_to_string(&log).unwrap_or_default();
     cgroup::sweep(&dir.file_name().unwrap_or_default().to_string_lossy());
     let _ = fs::remove_dir_all(&dir);
+    for line in output.lines().filter_map(|line| line.strip_prefix("REPORT: ")) {
+        eprintln!("{}: {line}", case.full_name());
+    }
     match result {
         Ok(Some(0)) => Ok(Completion::Completed),
         Ok(Some(code)) if code == i32::from(SKIPPED) => {
@@ -89,13 +101,13 @@ fn make_test_dir() -> PathBuf {
 
 /// Holds the directories of all tests of this run.
 fn run_dir() -> PathBuf {
-    std::env::temp_dir().join(format!("oci-tests-{}", std::process::id()))
+    std::env::temp_dir().join(format!("oci-{}", std::process::id()))
 }
 
 fn run_in(case: &Case, dir: &Path, log: &Path) -> Result<Option<i32>, String> {
     let output = File::create(log).map_err(|error| error.to_string())?;
     let both = output.try_clone().map_err(|error| error.to_string())?;
-    let mut child = next_stage("outside")
+    let mut child = first_stage()
         .env(CASE, case.full_name())
         .env(DIR, dir)
         .env("RUNSIG_TEST_VIEW", format!("{:?}", case.view))

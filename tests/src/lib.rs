@@ -13,6 +13,7 @@ pub mod cgroup;
 pub mod console;
 pub mod container;
 pub mod harness;
+pub mod host_config;
 pub mod leftovers;
 pub mod procs;
 pub mod runtime;

@@ -1,0 +1,140 @@
+//! `kill --all`: everybody, without a race, against programs that fork as fast as they can.
+
+use std::collections::BTreeSet;
+
+use runsig_tests::procs::{self, command_line};
+use runsig_tests::{Bundle, Case, Container, cases, require_runsig, spec, wait};
+
+use crate::world::{compile, expect_members, members, up};
+
+/// The tests of this file.
+pub const CASES: &[Case] = cases![
+    V2 "broadcast": own_namespace, shared_namespace, host_namespace, everybody_has_it, init_comes_last, thousand_are_killed,
+        nested_cgroups_too;
+    Host "broadcast": own_namespace, shared_namespace, host_namespace;
+    V1 "broadcast": own_namespace, shared_namespace;
+];
+
+const CHAINS: usize = 8;
+const SOURCE: &str = include_str!("../../crates/runsig-signal/tests/real/programs/chains.c");
+
+/// Eight processes that do nothing but fork a successor and end; a process that has USR1 stands still,
+/// and so does whatever it forks.
+fn storm(change: impl FnOnce(&mut runsig_tests::Value)) -> Container {
+    require_runsig("--all with any signal is Runsig's own");
+    let bundle = Bundle::new().args(&["/chains", &CHAINS.to_string()]).with(change);
+    compile(SOURCE, &bundle.rootfs().join("chains"));
+    let container = Container::running(bundle);
+    let pids = || -> BTreeSet<i32> { members(&container).into_iter().collect() };
+    wait::expect("the chains to begin", || pids().len() > 1);
+    let first = pids();
+    wait::expect("the chains to fork", || !pids().is_subset(&first) && pids().len() > CHAINS / 2);
+    container
+}
+
+/// All chains asleep: nobody missed the signal, or it would go on forking for ever.
+fn still(container: &Container) -> Option<Vec<i32>> {
+    let pids = members(container);
+    let asleep = pids.iter().all(|pid| procs::state(*pid) == Some('S'));
+    (pids.len() == CHAINS + 1 && asleep).then_some(pids)
+}
+
+fn rounds(container: impl Fn() -> Container) {
+    for _ in 0..5 {
+        let container = container();
+        container.runtime.call(&["kill", "--all", container.id(), "USR1"]).ok();
+        let now = wait::some("every chain to stand still", || still(&container));
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        assert_eq!(still(&container), Some(now), "a process that was not reached goes on forking");
+        container.runtime.call(&["kill", "--all", container.id(), "KILL"]).ok();
+        expect_members(&container, 0);
+        container.expect_status("stopped");
+        container.delete().ok();
+    }
+    // KILL into the storm itself.
+    for _ in 0..5 {
+        let container = container();
+        container.runtime.call(&["kill", "--all", container.id(), "KILL"]).ok();
+        expect_members(&container, 0);
+        container.expect_status("stopped");
+        container.delete().ok();
+    }
+}
+
+fn own_namespace() {
+    rounds(|| storm(|_| {}));
+}
+
+fn shared_namespace() {
+    let owner = up("echo up > /up; while :; do sleep 0.02; done");
+    let path = format!("/proc/{}/ns/pid", owner.pid());
+    rounds(|| storm(|config| spec::set_namespace(config, "pid", Some(&path))));
+    assert_eq!(owner.status(), "running", "who shares the namespace is no part of the container");
+}
+
+fn host_namespace() {
+    rounds(|| storm(|config| spec::drop_namespace(config, "pid")));
+}
+
+const FIVE: &str = "for n in 1 2 3 4; do (trap \"echo $n >> /got\" USR1; while :; do sleep 0.05; done) & done; \
+                    trap 'echo init >> /got' USR1; echo up > /up; while :; do sleep 0.05; done";
+
+fn everybody_has_it() {
+    let container = up(FIVE);
+    wait::expect("the traps", || handlers(&container) == 5);
+    container.runtime.call(&["kill", "--all", container.id(), "USR1"]).ok();
+    let file = container.bundle.rootfs().join("got");
+    let mut lines = Vec::new();
+    wait::expect("five lines", || {
+        lines = std::fs::read_to_string(&file).unwrap_or_default().lines().map(str::to_string).collect();
+        lines.len() == 5
+    });
+    lines.sort_unstable();
+    assert_eq!(lines, ["1", "2", "3", "4", "init"]);
+}
+
+/// Processes with a handler for USR1.
+fn handlers(container: &Container) -> usize {
+    let caught =
+        |pid: &i32| procs::status_field(*pid, "SigCgt").and_then(|mask| u64::from_str_radix(&mask, 16).ok());
+    members(container).iter().filter(|pid| caught(pid).is_some_and(|mask| mask & (1 << 9) != 0)).count()
+}
+
+/// An init that ends on the signal takes the others along; they have had theirs by then.
+fn init_comes_last() {
+    let script = "(trap 'echo child > /got' TERM; while :; do sleep 0.02; done) & \
+                  trap 'sleep 0.5; exit 0' TERM; echo up > /up; while :; do sleep 0.02; done";
+    let container = up(script);
+    container.runtime.call(&["kill", "--all", container.id(), "TERM"]).ok();
+    assert_eq!(container.wait_for_file("/got").trim(), "child");
+    container.expect_status("stopped");
+}
+
+fn thousand_are_killed() {
+    let script = "n=0; while [ $n -lt 1000 ]; do sleep 1000 & n=$((n+1)); done; echo up > /up; wait";
+    let container = up(script);
+    let sleepers = members(&container).iter().filter(|pid| command_line(**pid).starts_with("sleep")).count();
+    assert!(sleepers > 900, "{sleepers}");
+    container.runtime.call(&["kill", "--all", container.id(), "KILL"]).ok();
+    expect_members(&container, 0);
+    container.delete().ok();
+}
+
+fn nested_cgroups_too() {
+    let owner = up("echo up > /up; while :; do sleep 0.02; done");
+    let path = format!("/proc/{}/ns/pid", owner.pid());
+    let container = crate::world::up_with("sleep 2010 & echo up > /up; exec sleep 2011", |config| {
+        spec::set_namespace(config, "pid", Some(&path));
+    });
+    expect_members(&container, 2);
+    let child = container.wait_for_command("sleep 2010");
+    for dir in runsig_tests::cgroup::directories(&container.bundle.cgroup()) {
+        std::fs::create_dir_all(dir.join("a/b")).expect("mkdir");
+        std::fs::write(dir.join("a/b/cgroup.procs"), child.to_string()).expect("cgroup.procs");
+    }
+    container.runtime.call(&["kill", "--all", container.id(), "TERM"]).ok();
+    expect_members(&container, 0);
+    container.expect_status("stopped");
+    container.delete().ok();
+    assert!(runsig_tests::cgroup::directories(&container.bundle.cgroup()).is_empty());
+}
