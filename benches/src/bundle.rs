@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 /// A directory that is removed at the end.
 #[derive(Debug)]
 pub(crate) struct Workspace {
-    /// The directory.
+    /// The directory, on the disk as bundles and images are.
     pub(crate) dir: PathBuf,
 }
 
@@ -20,6 +20,12 @@ impl Workspace {
         let workspace = Workspace { dir };
         workspace.make_rootfs().map_err(|error| format!("{}: {error}", workspace.dir.display()))?;
         Ok(workspace)
+    }
+
+    /// Where the runtime keeps its state: on the sandbox's own tmpfs, as /run is one.
+    pub(crate) fn state(&self) -> PathBuf {
+        let name = self.dir.file_name().unwrap_or_default();
+        Path::new(crate::sandbox::STATE).join(name)
     }
 
     fn make_rootfs(&self) -> std::io::Result<()> {

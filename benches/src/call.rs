@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::resource::{UsageWho, getrusage};
+
 use crate::bundle::Workspace;
 
 /// One of the runtimes.
@@ -18,6 +20,35 @@ pub(crate) struct Peer {
     program: PathBuf,
     /// Its own bundles and state.
     pub(crate) workspace: Workspace,
+    /// The cgroup its containers are in, from the mount point. It is there all the time, as an
+    /// engine's is.
+    cgroup: String,
+}
+
+/// What a call cost.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Cost {
+    /// From before the spawn to the end.
+    pub(crate) wall: Duration,
+    /// User and system time of the runtime and of those of its children that it waited for.
+    pub(crate) cpu: Duration,
+}
+
+impl std::ops::Add for Cost {
+    type Output = Cost;
+
+    fn add(self, other: Cost) -> Cost {
+        Cost { wall: self.wall + other.wall, cpu: self.cpu + other.cpu }
+    }
+}
+
+/// CPU time of all processes that this one has waited for.
+fn children_cpu() -> Result<Duration, String> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).map_err(|error| error.to_string())?;
+    let micros = |time: nix::sys::time::TimeVal| {
+        u64::try_from(time.tv_sec() * 1_000_000 + time.tv_usec()).unwrap_or_default()
+    };
+    Ok(Duration::from_micros(micros(usage.user_time()) + micros(usage.system_time())))
 }
 
 impl Peer {
@@ -30,28 +61,39 @@ impl Peer {
         let name = version.split(' ').next().unwrap_or_default().to_string();
         let name = if name.is_empty() { program.display().to_string() } else { name };
         let workspace = Workspace::new(&name)?;
-        Ok(Peer { name, version, program: program.to_path_buf(), workspace })
+        let cgroup = format!("/runsig-bench-{}-{name}", std::process::id());
+        let peer = Peer { name, version, program: program.to_path_buf(), workspace, cgroup };
+        let directory = peer.cgroup_directory();
+        fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+        Ok(peer)
+    }
+
+    /// Where the cgroups of its containers are.
+    pub(crate) fn cgroup_directory(&self) -> PathBuf {
+        Path::new("/sys/fs/cgroup").join(self.cgroup.trim_start_matches('/'))
     }
 
     /// `RUNTIME --root R ARGS`, without input and output: containers inherit both.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
-        command.arg("--root").arg(self.workspace.dir.join("state")).args(args);
+        command.arg("--root").arg(self.workspace.state()).args(args);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command
     }
 
-    /// Runs it and returns how long it took; an error when it fails.
-    pub(crate) fn time(&self, args: &[&str]) -> Result<Duration, String> {
+    /// Runs it and returns what it took; an error when it fails.
+    pub(crate) fn time(&self, args: &[&str]) -> Result<Cost, String> {
         let mut command = self.command(args);
         let log = self.workspace.dir.join("stderr");
         command.stderr(File::create(&log).map_err(|error| error.to_string())?);
+        let cpu_before = children_cpu()?;
         let began = Instant::now();
         let status = command.status();
-        let took = began.elapsed();
+        let wall = began.elapsed();
+        let cpu = children_cpu()?.saturating_sub(cpu_before);
         let status = status.map_err(|error| format!("{}: {error}", self.name))?;
         if status.success() {
-            return Ok(took);
+            return Ok(Cost { wall, cpu });
         }
         let said = fs::read_to_string(&log).unwrap_or_default();
         let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
@@ -65,7 +107,7 @@ impl Peer {
 
     /// The bundle for a program under the cgroup of a container id.
     pub(crate) fn bundle(&self, id: &str, args: &[&str]) -> Result<String, String> {
-        let path = self.workspace.bundle(id, &format!("/runsig-bench-{}/{id}", std::process::id()), args)?;
+        let path = self.workspace.bundle(id, &format!("{}/{id}", self.cgroup), args)?;
         Ok(path.to_string_lossy().into_owned())
     }
 
@@ -106,12 +148,11 @@ impl Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        let parent = format!("/sys/fs/cgroup/runsig-bench-{}", std::process::id());
-        let Ok(entries) = fs::read_dir(self.workspace.dir.join("state")) else { return };
+        let Ok(entries) = fs::read_dir(self.workspace.state()) else { return };
         for entry in entries.flatten() {
             let _ = self.remove(&entry.file_name().to_string_lossy());
         }
-        let _ = fs::remove_dir(parent);
+        let _ = fs::remove_dir(self.cgroup_directory());
     }
 }
 

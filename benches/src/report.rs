@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::call::Peer;
-use crate::rows::Row;
+use crate::rows::{Row, Sample};
 
 /// Rows collected so far.
 pub(crate) struct Table {
@@ -28,20 +28,23 @@ impl Table {
     }
 
     /// Adds the figures of a row.
-    pub(crate) fn add(&mut self, row: &Row, samples: Vec<Result<Vec<f64>, String>>) {
-        let medians: Vec<Option<f64>> = samples.into_iter().map(|list| list.ok().and_then(median)).collect();
+    pub(crate) fn add(&mut self, row: &Row, samples: Vec<Result<Vec<Sample>, String>>) {
+        let medians: Vec<Option<Sample>> =
+            samples.into_iter().map(|list| list.ok().and_then(|list| medians(&list))).collect();
         let mut line = format!("| {}, {} |", row.name, row.unit);
-        for value in &medians {
-            let _ =
-                write!(line, " {} |", value.map_or_else(|| "-".to_string(), |value| figure(value, row.unit)));
+        for sample in &medians {
+            let _ = write!(line, " {} |", cell(*sample, |value| figure(value, row.unit)));
         }
         let own = medians.last().copied().flatten();
         for peer in &medians[..medians.len().saturating_sub(1)] {
-            let ratio =
-                own.zip(*peer).map_or_else(|| "-".to_string(), |(own, peer)| format!("{:.2}x", own / peer));
-            let _ = write!(line, " {ratio} |");
+            let ratio = own.zip(*peer).map(|(own, peer)| Sample {
+                value: own.value / peer.value,
+                cpu: own.cpu.zip(peer.cpu).map(|(own, peer)| own / peer),
+            });
+            let _ = write!(line, " {} |", cell(ratio, |ratio| format!("{ratio:.2}x")));
         }
-        let _ = write!(line, " {} |", row.target);
+        let crun = self.names.iter().position(|name| name == "crun").and_then(|at| *medians.get(at)?);
+        let _ = write!(line, " {} |", row.target.verdict(own, crun));
         self.lines.push(line);
     }
 
@@ -63,15 +66,32 @@ impl Table {
     fn machine(&self) -> String {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default().trim().to_string();
         let cpu = read("/proc/cpuinfo");
-        let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
-        let model = model.trim_start_matches([' ', '\t', ':']);
         let cores = cpu.lines().filter(|line| line.starts_with("processor")).count();
+        let release = read("/proc/sys/kernel/osrelease");
+        let kernel: Vec<&str> = release.split(['.', '-']).take(2).collect();
+        let release = read("/etc/os-release");
+        let system = release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME=")).unwrap_or_default();
         format!(
-            "Medians, taken in turns with pauses, cgroup v2, default spec with a cgroup namespace, on {cores} cores of \
-             {model}, Linux {}; {}.",
-            read("/proc/sys/kernel/osrelease").split('-').next().unwrap_or_default(),
+            "Medians of ms or KiB (in brackets: user and system time), taken in turns with pauses, cgroup v2, default \
+             spec with a cgroup namespace, on a machine of {cores} cores, Linux {}, {}; {}.",
+            kernel.join("."),
+            system.trim_matches('"'),
             self.versions.join(", ")
         )
+    }
+}
+
+fn medians(samples: &[Sample]) -> Option<Sample> {
+    let value = median(samples.iter().map(|sample| sample.value).collect())?;
+    Some(Sample { value, cpu: median(samples.iter().filter_map(|sample| sample.cpu).collect()) })
+}
+
+/// A figure with its CPU time in brackets.
+fn cell(sample: Option<Sample>, show: impl Fn(f64) -> String) -> String {
+    match sample {
+        None => "-".to_string(),
+        Some(Sample { value, cpu: None }) => show(value),
+        Some(Sample { value, cpu: Some(cpu) }) => format!("{} ({})", show(value), show(cpu)),
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::thread::sleep;
 use std::time::Duration;
 
-use crate::call::{Peer, wait_for};
+use crate::call::{Cost, Peer, wait_for};
 use crate::memory;
 
 /// One row of the table.
@@ -13,51 +13,111 @@ pub(crate) struct Row {
     pub(crate) name: &'static str,
     /// `ms` or `KiB`.
     pub(crate) unit: &'static str,
-    /// Runsig's target, as a share of crun's figure or in KiB; for the reader.
-    pub(crate) target: &'static str,
+    /// What Runsig is to reach.
+    pub(crate) target: Target,
     /// How many of the rounds it gets, in percent: slow ones get fewer.
     share: usize,
-    sample: fn(&Peer) -> Result<f64, String>,
+    sample: fn(&Peer) -> Result<Sample, String>,
+}
+
+/// The target of a row: an upper bound.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Target {
+    /// As a share of crun's figure.
+    OfCrun(f64),
+    /// In KiB.
+    KiB(f64),
+}
+
+impl Target {
+    /// The target, and whether it is reached where that can be told.
+    pub(crate) fn verdict(self, own: Option<Sample>, crun: Option<Sample>) -> String {
+        let (text, holds) = match self {
+            Target::OfCrun(share) => (
+                format!("<= {share}x crun"),
+                own.zip(crun).map(|(own, crun)| own.value <= crun.value * share),
+            ),
+            Target::KiB(bound) => (format!("<= {bound}"), own.map(|own| own.value <= bound)),
+        };
+        match holds {
+            None => text,
+            Some(true) => format!("{text}: holds"),
+            Some(false) => format!("{text}: missed"),
+        }
+    }
+}
+
+/// One sample of a row.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sample {
+    /// In the row's unit.
+    pub(crate) value: f64,
+    /// CPU time in ms, for rows about time.
+    pub(crate) cpu: Option<f64>,
+}
+
+impl From<Cost> for Sample {
+    fn from(cost: Cost) -> Sample {
+        Sample { value: cost.wall.as_secs_f64() * 1000.0, cpu: Some(cost.cpu.as_secs_f64() * 1000.0) }
+    }
+}
+
+impl Sample {
+    fn of_memory(value: f64) -> Sample {
+        Sample { value, cpu: None }
+    }
 }
 
 /// All rows.
 pub(crate) const ROWS: &[Row] = &[
-    Row { name: "run /bin/true", unit: "ms", target: "<= 0.5x crun", share: 100, sample: run_true },
+    Row { name: "run /bin/true", unit: "ms", target: Target::OfCrun(0.5), share: 100, sample: run_true },
     Row {
         name: "create + start + delete",
         unit: "ms",
-        target: "<= 0.4x crun",
+        target: Target::OfCrun(0.4),
         share: 100,
         sample: create_start_delete,
     },
-    Row { name: "state", unit: "ms", target: "<= 0.25x crun", share: 100, sample: state },
-    Row { name: "kill, one signal", unit: "ms", target: "<= 0.25x crun", share: 100, sample: kill },
-    Row { name: "exec /bin/true", unit: "ms", target: "<= 0.5x crun", share: 100, sample: exec_true },
+    Row { name: "state", unit: "ms", target: Target::OfCrun(0.25), share: 100, sample: state },
+    Row { name: "kill, one signal", unit: "ms", target: Target::OfCrun(0.25), share: 100, sample: kill },
+    Row { name: "exec /bin/true", unit: "ms", target: Target::OfCrun(0.5), share: 100, sample: exec_true },
     Row {
         name: "kill --all KILL, 1000 processes",
         unit: "ms",
-        target: "<= 0.6x crun",
+        target: Target::OfCrun(0.6),
         share: 25,
         sample: kill_all,
     },
     Row {
         name: "delete --force, running",
         unit: "ms",
-        target: "<= 0.3x crun",
+        target: Target::OfCrun(0.3),
         share: 50,
         sample: delete_force,
     },
-    Row { name: "list, 100 containers", unit: "ms", target: "<= 0.3x crun", share: 100, sample: list },
-    Row { name: "peak memory of create", unit: "KiB", target: "<= 1560", share: 15, sample: create_memory },
-    Row { name: "waiting init, RSS", unit: "KiB", target: "<= 600", share: 15, sample: init_memory },
+    Row { name: "list, 100 containers", unit: "ms", target: Target::OfCrun(0.3), share: 100, sample: list },
+    Row {
+        name: "peak memory of create",
+        unit: "KiB",
+        target: Target::KiB(1560.0),
+        share: 15,
+        sample: create_memory,
+    },
+    Row {
+        name: "waiting init, RSS",
+        unit: "KiB",
+        target: Target::KiB(600.0),
+        share: 15,
+        sample: init_memory,
+    },
 ];
 
 /// Before each sample: long enough that no RCU grace period of the last one is still under way.
 const PAUSE: Duration = Duration::from_millis(40);
 
 /// Samples of each runtime, taken in turns; why there are none, when a runtime cannot do it.
-pub(crate) fn measure(row: &Row, peers: &[Peer], rounds: usize) -> Vec<Result<Vec<f64>, String>> {
-    let mut samples: Vec<Result<Vec<f64>, String>> = peers.iter().map(|_| Ok(Vec::new())).collect();
+pub(crate) fn measure(row: &Row, peers: &[Peer], rounds: usize) -> Vec<Result<Vec<Sample>, String>> {
+    let mut samples: Vec<Result<Vec<Sample>, String>> = peers.iter().map(|_| Ok(Vec::new())).collect();
     for round in 0..=(rounds * row.share / 100).max(3) {
         for (peer, samples) in peers.iter().zip(&mut samples) {
             let Ok(list) = samples else { continue };
@@ -81,30 +141,26 @@ pub(crate) fn measure(row: &Row, peers: &[Peer], rounds: usize) -> Vec<Result<Ve
 
 /// Containers that a row keeps from sample to sample are removed after it.
 fn clean_up(peer: &Peer) {
-    let Ok(entries) = fs::read_dir(peer.workspace.dir.join("state")) else { return };
+    let Ok(entries) = fs::read_dir(peer.workspace.state()) else { return };
     for entry in entries.flatten() {
         let _ = peer.remove(&entry.file_name().to_string_lossy());
     }
 }
 
-fn ms(took: Duration) -> f64 {
-    took.as_secs_f64() * 1000.0
-}
-
-fn run_true(peer: &Peer) -> Result<f64, String> {
+fn run_true(peer: &Peer) -> Result<Sample, String> {
     let bundle = peer.bundle("true", &["/bin/true"])?;
-    peer.time(&["run", "--bundle", &bundle, "true"]).map(ms)
+    peer.time(&["run", "--bundle", &bundle, "true"]).map(Sample::from)
 }
 
 /// The three calls, not the program's own time between them.
-fn create_start_delete(peer: &Peer) -> Result<f64, String> {
+fn create_start_delete(peer: &Peer) -> Result<Sample, String> {
     let bundle = peer.bundle("csd", &["/bin/true"])?;
     let create = peer.time(&["create", "--bundle", &bundle, "csd"])?;
     let pid = peer.pid("csd")?;
     let start = peer.time(&["start", "csd"])?;
     peer.wait_stopped(pid)?;
     let delete = peer.time(&["delete", "csd"])?;
-    Ok(ms(create + start + delete))
+    Ok((create + start + delete).into())
 }
 
 /// A container that stays between samples.
@@ -115,26 +171,26 @@ fn resident(peer: &Peer) -> Result<(), String> {
     Ok(())
 }
 
-fn state(peer: &Peer) -> Result<f64, String> {
+fn state(peer: &Peer) -> Result<Sample, String> {
     resident(peer)?;
     sleep(PAUSE);
-    peer.time(&["state", "resident"]).map(ms)
+    peer.time(&["state", "resident"]).map(Sample::from)
 }
 
-fn kill(peer: &Peer) -> Result<f64, String> {
+fn kill(peer: &Peer) -> Result<Sample, String> {
     resident(peer)?;
     sleep(PAUSE);
     // WINCH ends nothing.
-    peer.time(&["kill", "resident", "WINCH"]).map(ms)
+    peer.time(&["kill", "resident", "WINCH"]).map(Sample::from)
 }
 
-fn exec_true(peer: &Peer) -> Result<f64, String> {
+fn exec_true(peer: &Peer) -> Result<Sample, String> {
     resident(peer)?;
     sleep(PAUSE);
-    peer.time(&["exec", "resident", "/bin/true"]).map(ms)
+    peer.time(&["exec", "resident", "/bin/true"]).map(Sample::from)
 }
 
-fn list(peer: &Peer) -> Result<f64, String> {
+fn list(peer: &Peer) -> Result<Sample, String> {
     if peer.pid("list99").is_err() {
         let bundle = peer.bundle("list", &["/bin/sleep", "100000"])?;
         for number in 0..100 {
@@ -145,14 +201,14 @@ fn list(peer: &Peer) -> Result<f64, String> {
         }
         sleep(PAUSE * 4);
     }
-    peer.time(&["list"]).map(ms)
+    peer.time(&["list"]).map(Sample::from)
 }
 
-fn kill_all(peer: &Peer) -> Result<f64, String> {
+fn kill_all(peer: &Peer) -> Result<Sample, String> {
     let script = "i=0; while [ $i -lt 999 ]; do /bin/sleep 100000 & i=$((i+1)); done; wait";
     let id = "crowd";
     peer.start(id, &["/bin/sh", "-c", script])?;
-    let cgroup = format!("/sys/fs/cgroup/runsig-bench-{}/{id}/cgroup.procs", std::process::id());
+    let cgroup = peer.cgroup_directory().join(id).join("cgroup.procs");
     wait_for("1000 processes", || {
         fs::read_to_string(&cgroup).is_ok_and(|list| list.lines().count() >= 1000)
     })?;
@@ -161,28 +217,29 @@ fn kill_all(peer: &Peer) -> Result<f64, String> {
     let took = peer.time(&["kill", "--all", id, "KILL"])?;
     peer.wait_stopped(pid)?;
     peer.remove(id)?;
-    Ok(ms(took))
+    Ok(took.into())
 }
 
-fn delete_force(peer: &Peer) -> Result<f64, String> {
+fn delete_force(peer: &Peer) -> Result<Sample, String> {
     peer.start("force", &["/bin/sleep", "100000"])?;
     sleep(PAUSE * 2);
-    peer.time(&["delete", "--force", "force"]).map(ms)
+    peer.time(&["delete", "--force", "force"]).map(Sample::from)
 }
 
 /// The peak resident set of `create`'s own process.
-fn create_memory(peer: &Peer) -> Result<f64, String> {
+fn create_memory(peer: &Peer) -> Result<Sample, String> {
     let bundle = peer.bundle("peak", &["/bin/sleep", "100000"])?;
     let peak = memory::peak(&peer.command(&["create", "--bundle", &bundle, "peak"]))?;
     peer.remove("peak")?;
-    Ok(peak)
+    Ok(Sample::of_memory(peak))
 }
 
-fn init_memory(peer: &Peer) -> Result<f64, String> {
+fn init_memory(peer: &Peer) -> Result<Sample, String> {
     let bundle = peer.bundle("waiting", &["/bin/sleep", "100000"])?;
     peer.call(&["create", "--bundle", &bundle, "waiting"])?;
     let pid = peer.pid("waiting")?;
     let status = fs::read_to_string(format!("/proc/{pid}/status")).map_err(|error| error.to_string())?;
     peer.remove("waiting")?;
-    memory::field(&status, "VmRSS:").ok_or_else(|| format!("{}: no VmRSS", peer.name))
+    let resident = memory::field(&status, "VmRSS:").ok_or_else(|| format!("{}: no VmRSS", peer.name))?;
+    Ok(Sample::of_memory(resident))
 }

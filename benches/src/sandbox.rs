@@ -6,6 +6,9 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{Pid, getpid};
 
+/// A tmpfs that only the sandbox sees.
+pub(crate) const STATE: &str = "/run";
+
 const MARK: &str = "RUNSIG_BENCH_INSIDE";
 
 /// Whether this process is already the one in the sandbox.
@@ -25,6 +28,7 @@ pub(crate) fn restart() -> Result<ExitCode, String> {
     let fail = |what: &'static str| move |error: nix::Error| format!("{what}: {error} (root is needed)");
     unshare(CloneFlags::CLONE_NEWNS).map_err(fail("a mount namespace"))?;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).map_err(fail("private mounts"))?;
+    mount(Some("none"), STATE, Some("tmpfs"), MsFlags::empty(), Some("mode=755")).map_err(fail("a tmpfs"))?;
     if !std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
         umount2("/sys/fs/cgroup", MntFlags::MNT_DETACH).map_err(fail("hiding cgroup v1"))?;
         mount(Some("none"), "/sys/fs/cgroup", Some("cgroup2"), MsFlags::empty(), none)
