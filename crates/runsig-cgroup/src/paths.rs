@@ -188,6 +188,16 @@ impl Paths {
         Ok(paths)
     }
 
+    /// Where a process of the container is now, on cgroup v2: it can have moved itself.
+    #[must_use]
+    pub fn of_process(&self, pid: i32) -> Option<Self> {
+        let directory = self.unified.as_ref().filter(|_| self.legacy.is_empty())?;
+        let own = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+        let path = own.lines().find_map(|line| line.strip_prefix("0::"))?;
+        let unified = Directory::new(directory.mount.clone(), path).ok()?;
+        Some(Self { unified: Some(unified), ..self.clone() })
+    }
+
     /// Whether the container has no cgroup of its own.
     #[must_use]
     pub fn is_disabled(&self) -> bool {
@@ -357,13 +367,16 @@ mod tests {
     #[test]
     fn sub_cgroups_stay_below() {
         let sub = |controller: &str, path: &str| [(controller.to_owned(), PathBuf::from(path))];
-        let paths = Paths::resolve_with(&hybrid(), Request { id: "id", ..Request::default() }, &own()).unwrap();
+        let paths =
+            Paths::resolve_with(&hybrid(), Request { id: "id", ..Request::default() }, &own()).unwrap();
         let all = paths.below(&sub("", "a/../b")).unwrap();
         assert!(all.legacy.iter().all(|h| h.directory.relative.ends_with("b")));
         let one = paths.below(&sub("memory", "m")).unwrap();
         assert_eq!(one.legacy.iter().filter(|h| h.directory.relative.ends_with("m")).count(), 1);
         assert_eq!(paths.below(&sub("", "/")).unwrap(), paths);
-        for (bad, words) in [(sub("", ".."), "bad sub cgroup path: .."), (sub("whaat", "/"), "unknown controller whaat")] {
+        for (bad, words) in
+            [(sub("", ".."), "bad sub cgroup path: .."), (sub("whaat", "/"), "unknown controller whaat")]
+        {
             assert!(paths.below(&bad).unwrap_err().to_string().contains(words));
         }
     }

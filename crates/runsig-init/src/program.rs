@@ -33,14 +33,16 @@ pub fn confine(plan: &InitPlan, procfs: &mut ProcFs) -> Result<()> {
 
 /// Becomes the program's user in its working directory and finds its executable. A filter is
 /// loaded here when only privileges allow it (no no_new_privs), or when its listener has to reach
-/// the runtime while it still listens; any other waits until right before exec, so that the filter
-/// need not allow our own calls.
+/// the runtime while it still listens; any other waits until right before the last hooks and exec, so
+/// that the filter need not allow our own calls.
 ///
 /// # Errors
 /// What could not be done; [`Op::FindExecutable`] is the last.
 pub fn settle(plan: &mut InitPlan, sync: &Sync) -> Result<CString> {
     let process = &mut plan.process;
     placement::limit(process)?;
+    // Before any filter, which may forbid it. From here on nothing is opened without O_CLOEXEC.
+    fs::cloexec_from(plan.fds.preserve.saturating_add(3)).during(Op::Descriptors)?;
     load_filter_if(process, sync, !process.no_new_privs)?;
     fs::umask(process.umask);
     let arrived = enter_cwd(&process.cwd, about_permission)?;
@@ -88,10 +90,10 @@ pub fn execute(plan: &InitPlan, path: &CStr, state: &[u8], sync: &Sync) -> Failu
 }
 
 fn last_steps(plan: &InitPlan, state: &[u8], sync: &Sync) -> Result<()> {
-    hooks::start_container(plan, state)?;
-    fs::cloexec_from(plan.fds.preserve.saturating_add(3)).during(Op::Descriptors)?;
     let process = &plan.process;
-    load_filter_if(process, sync, process.no_new_privs && !notifies(process))
+    load_filter_if(process, sync, process.no_new_privs && !notifies(process))?;
+    // They are bound by the filter, as in runc.
+    hooks::start_container(plan, state)
 }
 
 fn exec(process: &Process, path: &CStr) -> Errno {

@@ -55,11 +55,11 @@ impl Console {
         })
     }
 
-    /// Takes the master, and puts our own terminal into raw mode.
+    /// Takes the master: before the program starts, so that its first line is treated like all others.
     ///
     /// # Errors
     /// When no master was sent.
-    pub fn begin(&mut self) -> Result<()> {
+    pub fn receive(&mut self) -> Result<()> {
         let mut fds = [None];
         let mut name = [0u8; 256];
         net::recv_with_fds(self.socket.as_fd(), &mut name, &mut fds).map_err(failed("receive"))?;
@@ -68,6 +68,12 @@ impl Console {
         fs::set_status_flags(master.as_fd(), fs::O_NONBLOCK).map_err(failed("set up"))?;
         keep_newlines(&master);
         self.master = Some(master);
+        self.resize();
+        Ok(())
+    }
+
+    /// Puts our own terminal, where we have one, into raw mode.
+    pub fn begin(&mut self) {
         if let Ok(now) = termios::tcgetattr(std::io::stdin().as_fd()) {
             let mut raw = now.clone();
             termios::cfmakeraw(&mut raw);
@@ -75,8 +81,6 @@ impl Console {
                 self.saved = Some(now);
             }
         }
-        self.resize();
-        Ok(())
     }
 
     /// Gives the container's terminal the size of ours. Where ours is none, nothing happens.

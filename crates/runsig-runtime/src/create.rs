@@ -10,6 +10,7 @@
 use std::path::{Path, PathBuf};
 
 use runsig_cgroup::Cgroup;
+use runsig_proto::Op;
 use runsig_signal::identity::Identity;
 use runsig_signal::target::PidNamespace;
 use runsig_spec::Plan;
@@ -19,7 +20,7 @@ use runsig_sys::{BorrowedFd, Errno, OwnedFd, fd, fs, sched};
 
 use crate::cgroup_mounts;
 use crate::delete;
-use crate::error::{Error, Result};
+use crate::error::{Error, InitError, Result};
 use crate::facts;
 use crate::hooks;
 use crate::host_mounts;
@@ -245,7 +246,11 @@ impl Builder<'_> {
         self.plan.init.fds.console = raw(&console);
         self.plan.init.namespaces.unshare = self.plan.new_namespaces & (CLONE_NEWCGROUP | CLONE_NEWTIME);
 
-        let is_early = |flag: u64| flag & (CLONE_NEWUSER | CLONE_NEWPID) != 0;
+        // Once in its user namespace the init may enter only what that owns; we may enter all of
+        // them, but for a time namespace, which takes no process that shares its memory.
+        let early =
+            if self.plan.init.namespaces.user { !CLONE_NEWTIME } else { CLONE_NEWUSER | CLONE_NEWPID };
+        let is_early = |flag: u64| flag & early != 0;
         let early: Vec<_> = joined
             .iter()
             .filter(|(flag, ..)| is_early(*flag))
@@ -298,6 +303,7 @@ impl Builder<'_> {
     /// From the clone to the last `Go`, which the caller sends.
     fn finish(&mut self, launched: &Launched) -> Result<Vec<u8>> {
         let pid = launched.child.pid;
+        reset_affinity(pid);
         if let Some(score) = self.plan.oom_score_adj {
             set_oom_score(pid, score)?;
         }
@@ -307,7 +313,8 @@ impl Builder<'_> {
         }
         launch::send_plan(launched.sync.as_fd(), self.plan.init.clone())?;
         let mut answers = Answers { plan: self.plan, state: &self.container.state, child: &launched.child };
-        talk::until_ready(launched.sync.as_fd(), &mut answers)?;
+        talk::until_ready(launched.sync.as_fd(), &mut answers)
+            .map_err(|error| about_cpus(error, self.plan))?;
         self.container.state.init = Some(identity(pid)?);
         self.container.state.pid_namespace_inode = namespace_inode(pid);
         self.container.state.phase = Phase::Created;
@@ -315,6 +322,25 @@ impl Builder<'_> {
         publish(self.options.pid_file.as_deref(), self.options.pidfd_socket.as_deref(), &launched.child)?;
         let hooks_follow = !self.plan.init.start_container.is_empty();
         Ok(if hooks_follow { self.container.state.oci(Status::Created, pid).to_json() } else { Vec::new() })
+    }
+}
+
+/// Every CPU that the cgroup allows, whatever our caller is bound to: the kernel cuts the mask down.
+/// A process that is refused keeps its caller's CPUs.
+pub(crate) fn reset_affinity(pid: i32) {
+    let _ = sched::sched_setaffinity(pid, &[u64::MAX; 16]);
+}
+
+/// Says what a refused deadline means: the kernel wants a process that may use every CPU.
+fn about_cpus(error: Error, plan: &Plan) -> Error {
+    let cpus = plan.resources.as_ref().and_then(|r| r.cpu().as_ref()).and_then(|cpu| cpu.cpus().as_ref());
+    match error {
+        Error::Init(InitError { op: Op::Scheduler, errno: Some(errno @ Errno::EPERM), .. })
+            if cpus.is_some_and(|cpus| !cpus.is_empty()) =>
+        {
+            Error::Invalid(format!("process scheduler can't be used together with AllowedCPUs: {errno}"))
+        }
+        other => other,
     }
 }
 

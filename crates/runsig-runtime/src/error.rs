@@ -32,6 +32,8 @@ pub enum Error {
     Spec(runsig_spec::SpecError),
     /// cgroups.
     Cgroup(runsig_cgroup::Error),
+    /// A process could not enter the cgroups: why.
+    Placing(String),
     /// Finding or signalling a process.
     Signal(runsig_signal::Error),
     /// A system call on a path.
@@ -105,6 +107,7 @@ impl fmt::Display for Error {
             Self::Spec(error) => error.fmt(f),
             Self::Signal(error) => error.fmt(f),
             Self::Cgroup(error) => write!(f, "unable to apply cgroup configuration: {error}"),
+            Self::Placing(why) => write!(f, "error adding pid of the process to cgroups: {why}"),
             Self::Io { operation, path, errno } => write!(f, "{operation} {}: {errno}", path.display()),
             Self::Hook { kind, index, how } => write!(f, "error running {kind} hook #{index}: {how}"),
             Self::Init(error) => write!(f, "unable to start container process: {error}"),

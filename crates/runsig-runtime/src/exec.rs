@@ -5,19 +5,19 @@
 
 use std::path::PathBuf;
 
-use runsig_cgroup::Cgroup;
-use runsig_proto::InitPlan;
+use runsig_cgroup::{Cgroup, Paths};
 use runsig_proto::plan::{Fds, Kind, Namespaces, Process};
+use runsig_proto::{InitPlan, Op};
 use runsig_signal::identity::{self, ProcessFd};
 use runsig_spec::{ExecPlan, ExecSource, ProcessOverrides, exec_process};
 use runsig_sys::process::{self, CLONE_NEWNS, CLONE_NEWTIME, CLONE_NEWUSER};
 use runsig_sys::spawn::Child;
-use runsig_sys::{BorrowedFd, OwnedFd, fd, fs, sched};
+use runsig_sys::{BorrowedFd, Errno, OwnedFd, fd, fs, sched};
 
 use crate::bundle;
 use crate::console::Console;
 use crate::create;
-use crate::error::{Error, Result};
+use crate::error::{Error, InitError, Result};
 use crate::facts;
 use crate::foreground::{Foreground, Signals};
 use crate::launch::{self, Launch, Launched};
@@ -42,15 +42,16 @@ pub fn exec(globals: &Globals, options: ExecOptions) -> Result<i32> {
     let terminal = plan.process.terminal;
     if options.detach {
         let console = create::console_socket(options.console_socket.as_deref(), terminal)?;
-        Exec { container: &container, options: &options, plan, console }.start()?;
+        Exec { container: &container, options: &options, plan, console, front: None }.start()?;
         return Ok(0);
     }
     if options.console_socket.is_some() {
         return Err(create::unused_console_socket());
     }
     let signals = Signals::block()?;
-    let (console, socket) = Console::for_terminal(terminal)?;
-    let child = Exec { container: &container, options: &options, plan, console: socket }.start()?;
+    let (mut console, socket) = Console::for_terminal(terminal)?;
+    let front = console.as_mut();
+    let child = Exec { container: &container, options: &options, plan, console: socket, front }.start()?;
     Foreground { signals, console, child: &child }.wait()
 }
 
@@ -91,6 +92,8 @@ struct Exec<'a> {
     options: &'a ExecOptions,
     plan: ExecPlan,
     console: Option<OwnedFd>,
+    /// Our side of the terminal, when we stay in front.
+    front: Option<&'a mut Console>,
 }
 
 impl Exec<'_> {
@@ -110,8 +113,6 @@ impl Exec<'_> {
     fn launch(&mut self) -> Result<(Launched, InitPlan)> {
         let state = &self.container.state;
         let first = running_init(state)?;
-        let cgroup = Cgroup::new(state.cgroup.below(&self.options.cgroups)?);
-        let (born_into, tasks) = self.doors(&cgroup)?;
         let console = self.console.take();
         let time = self.time_namespace(&first)?;
         let plan = self.init_plan(console.as_ref(), time.as_ref())?;
@@ -121,31 +122,39 @@ impl Exec<'_> {
         let join = [(first.as_fd(), entered)];
         // Named, so that it stays open until the init has its own copy.
         let time = time.map(|(fd, _)| fd);
-        let inherit = [&console, &time]
+        let inherit: Vec<_> = [&console, &time]
             .into_iter()
             .flatten()
             .map(OwnedFd::raw)
             .chain(3..3 + self.options.preserve_fds.cast_signed())
             .collect();
-        let launched = Launch {
-            namespaces: 0,
-            cgroup: born_into,
-            tasks,
-            join: if entered == 0 { &[] } else { &join },
-            maps: None,
-            become_root: state.namespaces & CLONE_NEWUSER != 0,
-            inherit,
-        }
-        .start()?;
+        let launch_in = |paths: Paths| {
+            let cgroup = Cgroup::new(paths);
+            let (cgroup, tasks) = doors(&cgroup)?;
+            Launch {
+                namespaces: 0,
+                cgroup,
+                tasks,
+                join: if entered == 0 { &[] } else { &join },
+                maps: None,
+                become_root: state.namespaces & CLONE_NEWUSER != 0,
+                inherit: inherit.clone(),
+            }
+            .start()
+            .map_err(refused_by_cgroup)
+        };
+        let launched = match launch_in(state.cgroup.below(&self.options.cgroups)?) {
+            // Init can have moved: into a cgroup below, so that its own takes no processes any more,
+            // or away from one that is gone. Nobody who names a cgroup wants another.
+            Err(Error::Placing(error)) if self.options.cgroups.is_empty() => {
+                match state.cgroup.of_process(first.pid()) {
+                    Some(paths) => launch_in(paths)?,
+                    None => return Err(Error::Placing(error)),
+                }
+            }
+            other => other?,
+        };
         Ok((launched, plan))
-    }
-
-    /// The ways into the cgroups. Those that were asked for have to be there.
-    fn doors<'c>(&self, cgroup: &'c Cgroup) -> Result<(Option<BorrowedFd<'c>>, Vec<OwnedFd>)> {
-        let doors = || Ok((cgroup.dir_fd()?, cgroup.task_files()?));
-        doors().map_err(|error: runsig_cgroup::Error| {
-            Error::Cgroup(format!("error adding pid of the process to cgroups: {error}"))
-        })
     }
 
     fn time_namespace(&self, first: &ProcessFd) -> Result<Option<(OwnedFd, PathBuf)>> {
@@ -188,8 +197,11 @@ impl Exec<'_> {
         })
     }
 
-    fn finish(&self, launched: &Launched, plan: InitPlan) -> Result<()> {
+    fn finish(&mut self, launched: &Launched, plan: InitPlan) -> Result<()> {
         let pid = launched.child.pid;
+        if self.plan.initial_affinity.is_none() && self.plan.process.affinity.is_none() {
+            create::reset_affinity(pid);
+        }
         if let Some(mask) = &self.plan.initial_affinity {
             sched::sched_setaffinity(pid, mask)
                 .map_err(Error::io("set affinity of process", pid.to_string()))?;
@@ -208,8 +220,30 @@ impl Exec<'_> {
             self.options.pidfd_socket.as_deref(),
             &launched.child,
         )?;
+        if let Some(front) = &mut self.front {
+            front.receive()?;
+        }
         talk::go(launched.sync.as_fd(), Vec::new())?;
         talk::until_exec(launched.sync.as_fd(), &mut answers)
+    }
+}
+
+/// The ways into the cgroups, which have to be there.
+fn doors(cgroup: &Cgroup) -> Result<(Option<BorrowedFd<'_>>, Vec<OwnedFd>)> {
+    let doors = || Ok((cgroup.dir_fd()?, cgroup.task_files()?));
+    doors().map_err(|error: runsig_cgroup::Error| Error::Placing(error.to_string()))
+}
+
+/// An exec makes no namespaces, so a clone that fails like this was refused by the cgroup: it has
+/// handed its controllers to the cgroups below, or it has just been removed.
+fn refused_by_cgroup(error: Error) -> Error {
+    match error {
+        Error::Init(InitError {
+            op: Op::Unshare,
+            errno: Some(errno @ (Errno::EBUSY | Errno::ENODEV)),
+            ..
+        }) => Error::Placing(errno.to_string()),
+        other => other,
     }
 }
 

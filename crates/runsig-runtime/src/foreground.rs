@@ -54,7 +54,7 @@ impl Foreground<'_> {
     /// When waiting itself fails.
     pub(crate) fn wait(mut self) -> Result<i32> {
         if let Some(console) = &mut self.console {
-            console.begin()?;
+            console.begin();
         }
         loop {
             let mut fds = vec![watch(self.child.pidfd.raw()), watch(self.signals.fd.raw())];

@@ -4,14 +4,17 @@
 //! Owns: making detached trees. Must not: attach them; that is the init's business.
 
 use std::ffi::CStr;
+use std::path::PathBuf;
 
 use runsig_proto::plan::{Mount, MountWhat};
 use runsig_spec::Plan;
 use runsig_spec::plan::{HostMount, IdMapping};
 use runsig_sys::mount::{self, ATTR_IDMAP, AttrChange};
-use runsig_sys::{Errno, OwnedFd, fd};
+use runsig_sys::process::CLONE_NEWUSER;
+use runsig_sys::{Errno, OwnedFd, fd, fs};
 
 use crate::error::{Error, InitError, Result};
+use crate::store::c_path;
 use crate::userns;
 
 /// Makes every tree the plan asks for and enters its descriptor in the plan.
@@ -23,11 +26,11 @@ pub(crate) fn open_trees(plan: &mut Plan) -> Result<Vec<OwnedFd>> {
     let mut trees = Vec::with_capacity(plan.host_mounts.len());
     let wanted = std::mem::take(&mut plan.host_mounts);
     for host in &wanted {
-        let (uids, gids) = maps(host, plan);
+        let owner = Owner::of(host, plan);
         let Some(mount) = plan.init.rootfs.as_mut().and_then(|r| r.mounts.get_mut(host.index)) else {
             continue;
         };
-        let tree = match make_tree(mount, host, &uids, &gids) {
+        let tree = match make_tree(mount, host, &owner) {
             Ok(tree) => tree,
             // A source that an earlier mount brings into the rootfs is there only when the init
             // comes to it; it reports what is missing then.
@@ -50,16 +53,37 @@ pub(crate) fn open_trees(plan: &mut Plan) -> Result<Vec<OwnedFd>> {
     Ok(trees)
 }
 
-/// The mount's own maps, or the container's.
-fn maps(host: &HostMount, plan: &Plan) -> (Vec<IdMapping>, Vec<IdMapping>) {
-    if host.uid_mappings.is_empty() && host.gid_mappings.is_empty() {
-        (plan.uid_mappings.clone(), plan.gid_mappings.clone())
-    } else {
-        (host.uid_mappings.clone(), host.gid_mappings.clone())
+/// Whose IDs an idmapped mount shows.
+enum Owner {
+    /// Those of these maps, the mount's own or the container's.
+    Maps(Vec<IdMapping>, Vec<IdMapping>),
+    /// Those of the user namespace the container joins.
+    Joined(PathBuf),
+}
+
+impl Owner {
+    fn of(host: &HostMount, plan: &Plan) -> Self {
+        if !host.uid_mappings.is_empty() || !host.gid_mappings.is_empty() {
+            return Self::Maps(host.uid_mappings.clone(), host.gid_mappings.clone());
+        }
+        let joined = plan.joined_namespaces.iter().find(|(flag, _)| *flag == CLONE_NEWUSER);
+        match joined {
+            Some((_, path)) => Self::Joined(path.clone()),
+            None => Self::Maps(plan.uid_mappings.clone(), plan.gid_mappings.clone()),
+        }
+    }
+
+    fn namespace(&self) -> Result<OwnedFd> {
+        match self {
+            Self::Maps(uids, gids) => userns::for_maps(uids, gids),
+            Self::Joined(path) => {
+                fs::openat(fd::CWD, &c_path(path)?, fs::O_RDONLY, 0).map_err(Error::io("open", path))
+            }
+        }
     }
 }
 
-fn make_tree(mount: &Mount, host: &HostMount, uids: &[IdMapping], gids: &[IdMapping]) -> Result<OwnedFd> {
+fn make_tree(mount: &Mount, host: &HostMount, owner: &Owner) -> Result<OwnedFd> {
     let failed = |errno: Errno| {
         Error::Init(InitError {
             op: runsig_proto::Op::Mount,
@@ -75,7 +99,7 @@ fn make_tree(mount: &Mount, host: &HostMount, uids: &[IdMapping], gids: &[IdMapp
     }
     .map_err(failed)?;
     if host.idmap {
-        let namespace = userns::for_maps(uids, gids)?;
+        let namespace = owner.namespace()?;
         let change = AttrChange {
             set: ATTR_IDMAP,
             userns: Some(namespace.as_fd()),

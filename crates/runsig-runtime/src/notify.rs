@@ -50,7 +50,8 @@ pub(crate) fn send_seccomp_listener(
         state,
     };
     let json = serde_json::to_vec(&message).unwrap_or_default();
-    let socket = connect(&to.path)?;
+    let agent = "failed to connect with seccomp agent specified in the seccomp profile";
+    let socket = connect(&to.path).map_err(|error| Error::Invalid(format!("{agent}: {error}")))?;
     send(&socket, &json, fd).map_err(Error::io("cannot send seccomp fd to", &to.path))
 }
 

@@ -34,10 +34,13 @@ pub fn run(globals: &Globals, options: &RunOptions) -> Result<i32> {
     }
     // Before the clone: a container that ends at once must not end unseen.
     let signals = Signals::block()?;
-    let (console, socket) = Console::for_terminal(plan.init.process.terminal)?;
+    let (mut console, socket) = Console::for_terminal(plan.init.process.terminal)?;
     let made = create::make(globals, &options.create, plan, Start::Now, socket)?;
     let store = Store::new(&globals.root);
-    let result = go(&made).and_then(|()| Foreground { signals, console, child: &made.child }.wait());
+    let received = console.as_mut().map_or(Ok(()), Console::receive);
+    let result = received
+        .and_then(|()| go(&made))
+        .and_then(|()| Foreground { signals, console, child: &made.child }.wait());
     if result.is_err() {
         let _ = process::pidfd_send_signal(made.child.pidfd.as_fd(), 9);
     }

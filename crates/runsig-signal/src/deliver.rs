@@ -45,14 +45,18 @@ pub struct Delivery {
 ///
 /// # Errors
 /// [`Error::NotRunning`] and [`Error::Exiting`] when there is no init to get it, or what the kernel
-/// refuses. With the scope `all` a stopped container is no error.
+/// refuses. With the scope `all` a stopped container is no error, and neither is SIGKILL for what is
+/// left of one without a PID namespace of its own.
 pub fn deliver(target: &Target, signal: Signal, policy: &KillPolicy) -> Result<Delivery> {
     let sent = policy.rewritten(signal);
     let done = |reached, sent, warning| Delivery { requested: signal, sent, reached, warning };
     let shared = target.pid_namespace != PidNamespace::Own;
     if sent == Signal::KILL && shared {
-        // As runc: nobody outlives init there, since no kernel zaps them.
-        target.running_init()?;
+        // As runc: nobody outlives init there, since no kernel zaps them. That goes for an init that
+        // is gone already, too, as long as somebody is left.
+        if target.find_init()?.is_none() && target.pids()?.is_empty() {
+            return Err(Error::NotRunning);
+        }
         broadcast::kill_everybody(target)?;
         return Ok(done(Reached::Everybody, sent, None));
     }

@@ -41,6 +41,14 @@ pub(crate) fn warning(mut unknown: Vec<String>) -> Option<String> {
     (!unknown.is_empty()).then(|| format!("ignoring unknown or unavailable capabilities: {unknown:?}"))
 }
 
+/// What is said about ambient capabilities that the kernel will not raise: they have to be permitted
+/// and inheritable.
+pub(crate) fn about_ambient(sets: &document::Capabilities, caps: &Capabilities) -> Vec<String> {
+    let raised = caps.permitted & caps.inheritable;
+    let names = sets.ambient.iter().flatten().filter(|name| bit(name).is_some_and(|bit| raised & bit == 0));
+    names.map(|name| format!("can't raise ambient capability {name}: operation not permitted")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,6 +61,20 @@ mod tests {
         for name in ["KILL", "cap_kill", "CAP_", "", "CAP_KILL "] {
             assert_eq!(bit(name), None, "{name}");
         }
+    }
+
+    #[test]
+    fn ambient_needs_permitted_and_inheritable() {
+        let names = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect());
+        let sets = document::Capabilities {
+            permitted: names(&["CAP_KILL", "CAP_CHOWN"]),
+            inheritable: names(&["CAP_KILL"]),
+            ambient: names(&["CAP_KILL", "CAP_CHOWN", "CAP_NEW"]),
+            ..Default::default()
+        };
+        let caps = resolve(&sets, &mut Vec::new());
+        let said = about_ambient(&sets, &caps);
+        assert_eq!(said, ["can't raise ambient capability CAP_CHOWN: operation not permitted"]);
     }
 
     #[test]

@@ -177,7 +177,8 @@ fn build(mut document: Document<'_>, bundle: &str, options: &LoadOptions<'_>) ->
     let (filter, seccomp_listener) = filter.map(|filter| (filter.seccomp, filter.listener)).unzip();
     process.process.seccomp = filter;
 
-    let surroundings = Surroundings { bundle, namespaces: &namespaces, rootless: options.rootless };
+    let surroundings =
+        Surroundings { bundle, rootfs: &rootfs, namespaces: &namespaces, rootless: options.rootless };
     let mut mounts = mounts::resolve(document.mounts.take().unwrap_or_default(), &surroundings)?;
     warnings.append(&mut mounts.warnings);
     if options.rootless {

@@ -18,6 +18,8 @@ use crate::text::{clean, cstring, join};
 pub(crate) struct Surroundings<'a> {
     /// Where relative sources start.
     pub(crate) bundle: &'a str,
+    /// The rootfs on the host, absolute.
+    pub(crate) rootfs: &'a str,
     /// The container's namespaces.
     pub(crate) namespaces: &'a Namespaces,
     /// The caller is not root.
@@ -59,7 +61,7 @@ pub(crate) fn resolve(given: Vec<document::Mount>, around: &Surroundings<'_>) ->
     for (index, mut mount) in given.into_iter().enumerate() {
         let options =
             options::parse(mount.options.take().unwrap_or_default(), &format!("mounts[{index}].options"))?;
-        let destination = destination(mount.destination.take(), index, &mut all.warnings)?;
+        let destination = destination(mount.destination.take(), index, around.rootfs, &mut all.warnings)?;
         if let Some(host) = host_mount(&mount, &options, index, around)? {
             all.host.push(host);
         }
@@ -68,8 +70,14 @@ pub(crate) fn resolve(given: Vec<document::Mount>, around: &Surroundings<'_>) ->
     Ok(all)
 }
 
-/// The destination, absolute and clean.
-fn destination(given: Option<String>, index: usize, warnings: &mut Vec<String>) -> Result<CString> {
+/// The destination, absolute, clean, and as the container sees it: one that is given as the host
+/// sees it, below the rootfs, is accepted as runc accepts it.
+fn destination(
+    given: Option<String>,
+    index: usize,
+    rootfs: &str,
+    warnings: &mut Vec<String>,
+) -> Result<CString> {
     let field = || format!("mounts[{index}].destination");
     let given = given.unwrap_or_default();
     if given.is_empty() {
@@ -80,7 +88,9 @@ fn destination(given: Option<String>, index: usize, warnings: &mut Vec<String>) 
             "mount destination {given} is not absolute. Support for non-absolute mount destinations will be removed in a future release."
         ));
     }
-    cstring(clean(&format!("/{given}")), field)
+    let whole = clean(&format!("/{given}"));
+    let inside = whole.strip_prefix(rootfs).filter(|rest| rootfs != "/" && rest.starts_with('/'));
+    cstring(inside.map_or(whole.clone(), str::to_owned), field)
 }
 
 fn one(
@@ -230,7 +240,8 @@ mod tests {
 
     fn resolved(json: &str, new: u64, rootless: bool) -> Result<Mounts> {
         let namespaces = Namespaces { new, ..Default::default() };
-        let around = Surroundings { bundle: "/bundle", namespaces: &namespaces, rootless };
+        let around =
+            Surroundings { bundle: "/bundle", rootfs: "/bundle/r", namespaces: &namespaces, rootless };
         resolve(serde_json::from_str(&format!("[{json}]")).unwrap(), &around)
     }
 
@@ -314,6 +325,20 @@ mod tests {
         assert_eq!(mounts.mounts[1].destination.as_c_str(), c"/x");
         assert_eq!(mounts.warnings.len(), 1);
         assert!(mounts.warnings[0].starts_with("mount destination a/./../b is not absolute."));
+    }
+
+    #[test]
+    fn a_destination_below_the_rootfs_loses_the_rootfs() {
+        for (given, seen) in [
+            ("/bundle/r/mnt/x", c"/mnt/x"),
+            ("/bundle//r/../r/mnt", c"/mnt"),
+            ("/bundle/rest", c"/bundle/rest"),
+            ("/bundle/r", c"/bundle/r"),
+            ("/mnt/bundle/r/x", c"/mnt/bundle/r/x"),
+        ] {
+            let mount = one(&format!(r#"{{"destination":"{given}","type":"tmpfs"}}"#));
+            assert_eq!(mount.destination.as_c_str(), seen, "{given}");
+        }
     }
 
     #[test]

@@ -55,6 +55,9 @@ pub(crate) fn resolve(
     let mut unknown = Vec::new();
     let capabilities = given.capabilities.as_ref().map(|sets| caps::resolve(sets, &mut unknown));
     warnings.extend(caps::warning(unknown));
+    if let (Some(sets), Some(resolved)) = (&given.capabilities, &capabilities) {
+        warnings.extend(caps::about_ambient(sets, resolved));
+    }
     let affinity = given.exec_cpu_affinity.unwrap_or_default();
     let cpus = |list: Option<String>, field| cpuset::parse(list.as_deref().unwrap_or_default(), field);
     let process = plan::Process {

@@ -30,9 +30,9 @@ pub struct Spawn<'a> {
     /// by itself before anything else. The kernel lets a thread move itself without the lock
     /// whose taking waits 7-11 ms for RCU when somebody else's PID is written.
     pub tasks: &'a [RawFd],
-    /// Namespaces to enter before the process is made, in this order: a namespace file with its
-    /// flag, or a pidfd with several. They are entered by a short-lived process in between, so
-    /// the caller stays where it is, and the result is still the caller's child.
+    /// Namespaces to enter before the process is made: a namespace file with its flag, or a pidfd
+    /// with several; a user namespace after the others. They are entered by a short-lived process in
+    /// between, so the caller stays where it is, and the result is still the caller's child.
     pub join: &'a [(BorrowedFd<'a>, u64)],
     /// Read one byte from here first: for a new user namespace that has to get its maps. The end
     /// of the file instead of a byte ends the process.
@@ -238,7 +238,7 @@ unsafe fn clone_joiner(stack: *mut Stack, data: *mut c_void) -> Result<()> {
 extern "C" fn joiner(data: *mut c_void) -> ! {
     // SAFETY: `data` is the `Shared` of a suspended parent; nobody else touches it now.
     let shared = unsafe { &mut *data.cast::<Shared<'_>>() };
-    if let Err(errno) = shared.spawn.join.iter().try_for_each(|(fd, flags)| process::setns(*fd, *flags)) {
+    if let Err(errno) = join_all(shared.spawn.join) {
         shared.failure = Some(Failure { step: Step::Join, errno });
         process::exit(1);
     }
@@ -254,6 +254,26 @@ extern "C" fn joiner(data: *mut c_void) -> ! {
             process::exit(1)
         }
     }
+}
+
+/// Enters namespaces. A user namespace comes last, because most can be entered only with the
+/// privileges of who owns them, and those are ours before it; what it owns itself is tried again
+/// after it.
+fn join_all(join: &[(BorrowedFd<'_>, u64)]) -> Result<()> {
+    let is_user = |flags: u64| flags == u64::from(k::CLONE_NEWUSER);
+    let mut again = 0u64;
+    for (index, (fd, flags)) in join.iter().enumerate().filter(|(_, (_, flags))| !is_user(*flags)) {
+        match process::setns(*fd, *flags) {
+            Err(Errno::EPERM) if index < 64 => again |= 1 << index,
+            other => other?,
+        }
+    }
+    for (fd, flags) in join.iter().filter(|(_, flags)| is_user(*flags)) {
+        process::setns(*fd, *flags)?;
+    }
+    let refused = |index: usize| index < 64 && again & (1 << index) != 0;
+    let mut left = join.iter().enumerate().filter(|(index, _)| refused(*index));
+    left.try_for_each(|(_, (fd, flags))| process::setns(*fd, *flags))
 }
 
 /// The process itself, up to its program.
