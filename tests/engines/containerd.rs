@@ -1,14 +1,14 @@
 //! containerd: ctr run, tasks kill and delete, through its shim.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use runsig_tests::case::require_command;
 use runsig_tests::runtime::{Running, finish};
 use runsig_tests::{Case, Outcome, Runtime, cases, harness, procs, wait};
 
-use crate::image::{self, IMAGE, Podman, TELLS_SIGNAL};
+use crate::image::{self, IMAGE, Podman, Server, TELLS_SIGNAL};
 
 /// The tests of this file.
 pub const CASES: &[Case] = cases![
@@ -20,6 +20,7 @@ pub const CASES: &[Case] = cases![
 
 struct Containerd {
     socket: PathBuf,
+    _server: Server,
 }
 
 impl Containerd {
@@ -36,17 +37,10 @@ impl Containerd {
             dir.display()
         );
         fs::write(dir.join("config.toml"), config).expect("write");
-        let output = File::create(&log).expect("a log");
-        Command::new("containerd")
-            .arg("--config")
-            .arg(dir.join("config.toml"))
-            .stdin(Stdio::null())
-            .stdout(output.try_clone().expect("dup"))
-            .stderr(output)
-            .spawn()
-            .expect("containerd");
+        let server =
+            Server::start(Command::new("containerd").arg("--config").arg(dir.join("config.toml")), &log);
         image::wait_for_socket(&socket, &log);
-        let containerd = Containerd { socket };
+        let containerd = Containerd { socket, _server: server };
         containerd.call(&["images", "import", archive.to_str().expect("utf-8")]).ok();
         containerd
     }

@@ -1,14 +1,14 @@
 //! Docker: run, stop, kill and rm through dockerd.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use runsig_tests::runtime::{find_in_path, finish};
 use runsig_tests::{Case, Outcome, Runtime, cases, harness, skip, wait};
 
-use crate::image::{self, DEAF, IMAGE, Podman, TELLS_SIGNAL};
+use crate::image::{self, DEAF, IMAGE, Podman, Server, TELLS_SIGNAL};
 
 /// The tests of this file.
 pub const CASES: &[Case] = cases![V2 "docker": the_whole_life];
@@ -16,6 +16,7 @@ pub const CASES: &[Case] = cases![V2 "docker": the_whole_life];
 struct Docker {
     socket: PathBuf,
     client: PathBuf,
+    _server: Server,
 }
 
 impl Docker {
@@ -26,8 +27,8 @@ impl Docker {
         fs::create_dir_all(&dir).expect("mkdir");
         fs::write(dir.join("config.json"), "{}").expect("write");
         let (socket, log) = (dir.join("sock"), dir.join("log"));
-        let output = File::create(&log).expect("a log");
-        Command::new(dockerd)
+        let mut command = Command::new(dockerd);
+        command
             .args(["--iptables=false", "--ip6tables=false", "--bridge=none", "--userland-proxy=false"])
             .args(["--storage-driver", "overlay2", "--cgroup-parent", &format!("/{}", harness::tag())])
             .arg("--data-root")
@@ -41,16 +42,12 @@ impl Docker {
             .arg("--host")
             .arg(format!("unix://{}", socket.display()))
             .arg("--add-runtime")
-            .arg(format!("tested={}", Runtime::path().display()))
-            .stdin(Stdio::null())
-            .stdout(output.try_clone().expect("dup"))
-            .stderr(output)
-            .spawn()
-            .expect("dockerd");
+            .arg(format!("tested={}", Runtime::path().display()));
+        let server = Server::start(&mut command, &log);
         image::wait_for_socket(&socket, &log);
         let client = PathBuf::from("/usr/bin/docker");
         let client = if client.exists() { client } else { find_in_path("docker").expect("a docker client") };
-        let docker = Docker { socket, client };
+        let docker = Docker { socket, client, _server: server };
         wait::expect("dockerd to answer", || docker.call(&["version"]).code == 0);
         docker.call(&["load", "-i", archive.to_str().expect("utf-8")]).ok();
         docker

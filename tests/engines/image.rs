@@ -1,8 +1,8 @@
 //! The image all engines run: busybox, with a stop signal that is not TERM.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use runsig_tests::case::require_command;
@@ -93,6 +93,30 @@ impl Podman {
         args.push(IMAGE);
         args.extend(program);
         self.call(&args)
+    }
+}
+
+/// An engine's server, ended with the test.
+pub(crate) struct Server(Child);
+
+impl Server {
+    /// Starts a server that writes to a log.
+    pub(crate) fn start(command: &mut Command, log: &Path) -> Server {
+        let output = File::create(log).expect("a log");
+        let both = output.try_clone().expect("dup");
+        Server(command.stdin(Stdio::null()).stdout(output).stderr(both).spawn().expect("a server"))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.0.id()).unwrap_or(i32::MAX));
+        let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
+        let ended = || matches!(self.0.try_wait(), Ok(Some(_)) | Err(_));
+        if !runsig_tests::wait::until(Duration::from_secs(5), ended) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
     }
 }
 

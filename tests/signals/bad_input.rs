@@ -4,7 +4,7 @@
 use runsig_tests::runtime::Running;
 use runsig_tests::{Case, cases, wait};
 
-use crate::world::{IGNORES, annotate, assert_unharmed, got, noting, up_with};
+use crate::world::{IGNORES, annotate, assert_unharmed, got, noting, refused, up_with};
 
 /// The tests of this file.
 pub const CASES: &[Case] = cases![V2 "bad_input":
@@ -25,7 +25,7 @@ fn policies_by_annotation() {
     ] {
         let container = noting(&[(key, value)]);
         let origin = format!("annotation {key}: {value:?}");
-        let _ = container.kill("15").fails(1, &[&origin, words]).one_line();
+        refused(container.kill("15"), &[&origin, words]);
         assert_unharmed(&container);
         assert_eq!(got(&container), Vec::<i32>::new());
     }
@@ -42,7 +42,7 @@ fn policies_by_flag() {
     ] {
         let origin = format!("{flag}: {value:?}");
         let outcome = container.runtime.call(&[verb, flag, value, container.id()]);
-        let _ = outcome.fails(1, &[&origin, words]).one_line();
+        refused(outcome, &[&origin, words]);
     }
     assert_unharmed(&container);
     assert_eq!(got(&container), Vec::<i32>::new());
@@ -73,7 +73,7 @@ fn plans() {
             let mut args = vec!["stop", "--plan", plan, container.id()];
             args.extend(dry);
             let origin = format!("--plan: {plan:?}");
-            let _ = container.runtime.call(&args).fails(1, &[&origin, words]).one_line();
+            refused(container.runtime.call(&args), &[&origin, words]);
         }
     }
     assert_unharmed(&container);
@@ -89,7 +89,7 @@ fn plan_by_annotation() {
     ] {
         let container = noting(&[("dev.runsig.stop.plan", plan)]);
         let origin = format!("annotation dev.runsig.stop.plan: {plan:?}");
-        let _ = container.verb("stop", &[]).fails(1, &[&origin, words]).one_line();
+        refused(container.verb("stop", &[]), &[&origin, words]);
         assert_eq!(got(&container), Vec::<i32>::new());
         // The command line says what holds, so nobody looks at the annotation.
         container.verb("stop", &["--plan", "KILL"]).ok();
@@ -116,7 +116,7 @@ fn durations() {
     ] {
         let origin = format!("--timeout: {text:?}");
         let outcome = container.runtime.call(&["stop", "--timeout", text, container.id()]);
-        let _ = outcome.fails(1, &[&origin, words]).one_line();
+        refused(outcome, &[&origin, words]);
     }
     assert_unharmed(&container);
     assert_eq!(got(&container), Vec::<i32>::new());
@@ -125,14 +125,14 @@ fn durations() {
 fn stop_signal_zero() {
     let container = noting(&[("org.opencontainers.image.stopSignal", "0")]);
     let words = ["annotation org.opencontainers.image.stopSignal", "signal 0 stops nothing"];
-    let _ = container.verb("stop", &[]).fails(1, &words).one_line();
+    refused(container.verb("stop", &[]), &words);
     assert_unharmed(&container);
 }
 
 fn flags_that_exclude_each_other() {
     let container = noting(&[]);
     let outcome = container.verb("stop", &["--timeout", "1s", "--plan", "KILL"]);
-    let _ = outcome.fails(1, &["--timeout", "--plan"]).one_line();
+    refused(outcome, &["--timeout", "--plan"]);
     assert_unharmed(&container);
     assert_eq!(got(&container), Vec::<i32>::new());
 }
@@ -141,7 +141,7 @@ fn formats() {
     let container = noting(&[]);
     for verb in ["stop", "signals"] {
         let outcome = container.verb(verb, &["--format", "yaml"]);
-        let _ = outcome.fails(1, &["yaml"]).one_line();
+        refused(outcome, &["yaml"]);
     }
     assert_unharmed(&container);
     assert_eq!(got(&container), Vec::<i32>::new());
@@ -164,7 +164,7 @@ fn one_bad_annotation_stops_nobody() {
     let good = noting(&[]);
     let bad = noting(&[("dev.runsig.stop.plan", "nonsense")]);
     let outcome = good.runtime.call(&["stop", good.id(), bad.id()]);
-    let _ = outcome.fails(1, &["annotation dev.runsig.stop.plan: \"nonsense\""]).one_line();
+    refused(outcome, &["annotation dev.runsig.stop.plan: \"nonsense\""]);
     assert_unharmed(&good);
     assert_eq!((got(&good), got(&bad)), (vec![], vec![]));
 }

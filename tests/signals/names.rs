@@ -2,7 +2,7 @@
 
 use runsig_tests::{Case, cases, wait};
 
-use crate::world::{assert_unharmed, got, noting};
+use crate::world::{assert_unharmed, got, noting, refused};
 
 /// The tests of this file.
 pub const CASES: &[Case] = cases![
@@ -97,13 +97,10 @@ fn names_that_are_none() {
     ];
     for name in bad {
         let words = format!("unknown signal {name:?}");
-        let _ = container.kill(name).fails(1, &[&words]).one_line();
+        refused(container.kill(name), &[&words]);
     }
-    let _ = container
-        .runtime
-        .call(&["kill", "--all", container.id(), "FOO"])
-        .fails(1, &["unknown signal \"FOO\""]);
-    let _ = container.runtime.call(&["signals", container.id(), "FOO"]).fails(1, &["unknown signal \"FOO\""]);
+    refused(container.runtime.call(&["kill", "--all", container.id(), "FOO"]), &["unknown signal \"FOO\""]);
+    refused(container.runtime.call(&["signals", container.id(), "FOO"]), &["unknown signal \"FOO\""]);
     assert_unharmed(&container);
     assert_eq!(got(&container), Vec::<i32>::new());
 }
@@ -146,7 +143,7 @@ fn bad_annotation_is_named_and_nothing_sent() {
         let words = format!("unknown signal {value:?}");
         for (verb, args) in [("kill", &[][..]), ("kill", &["--all"]), ("signals", &[]), ("stop", &[])] {
             let outcome = container.verb(verb, args);
-            let _ = outcome.fails(1, &[STOP_SIGNAL, &words]).one_line();
+            refused(outcome, &[STOP_SIGNAL, &words]);
         }
         assert_unharmed(&container);
         assert_eq!(got(&container), Vec::<i32>::new());

@@ -4,8 +4,8 @@
 use runsig_tests::{Case, Container, Value, cases, host_config, procs, wait};
 
 use crate::world::{
-    DEAF, HANDLES, annotate, assert_unharmed, expect_members, got, init, members, noting, rows, sent,
-    stopped, up, up_with,
+    DEAF, HANDLES, annotate, assert_unharmed, expect_members, got, init, members, noting, refused, rows,
+    sent, stopped, up, up_with,
 };
 
 /// The tests of this file.
@@ -128,12 +128,12 @@ fn the_hosts_file() {
     let said = fifteen(&container);
     assert!(said.contains("forwarded to its children"), "{said}");
     container.expect_status("stopped");
-    host_config::write("[kill]\nscope = \"all\"\nrewrite = \"TERM=INT\"\n");
+    host_config::write("[kill]\nscope = \"all\"\nrewrite = \"TERM=HUP\"\n");
     let container =
-        up("trap 'echo init >> /got' INT; (trap 'echo child >> /got' INT; while :; do sleep 0.02; done) & \
+        up("trap 'echo init >> /got' HUP; (trap 'echo child >> /got' HUP; while :; do sleep 0.02; done) & \
                         echo up > /up; while :; do sleep 0.02; done");
     let handled = |row: &Value| row["disposition"] == "handled";
-    wait::expect("two traps", || rows(&container, "INT").iter().filter(|row| handled(row)).count() == 2);
+    wait::expect("two traps", || rows(&container, "HUP").iter().filter(|row| handled(row)).count() == 2);
     fifteen(&container);
     wait::expect("both", || lines(&container) == ["child", "init"]);
     // An empty file, and none, say nothing.
@@ -197,11 +197,11 @@ fn bad_values_in_the_file() {
         host_config::write(text);
         let mut all = vec!["/etc/runsig/config.toml"];
         all.extend(words);
-        let _ = container.kill("15").fails(1, &all).one_line();
+        refused(container.kill("15"), &all);
     }
     host_config::write("[stop]\nplan = \"TERM\"\n");
     let words = ["/etc/runsig/config.toml", "stop.plan", "\"TERM\"", "needs a time"];
-    let _ = container.verb("stop", &[]).fails(1, &words).one_line();
+    refused(container.verb("stop", &[]), &words);
     assert_unharmed(&container);
     assert_eq!(got(&container), Vec::<i32>::new());
     host_config::write("nonsense");

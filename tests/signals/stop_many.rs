@@ -128,8 +128,7 @@ fn ended_by(signal: Signal) {
     kill(pid, signal).expect("kill");
     let outcome = waiting.finish(wait::SOON);
     let number = patient.pid().to_string();
-    let words = format!("container {:?} still running", patient.id());
-    let outcome = outcome.fails(130, &["interrupted", &words, &number]).one_line();
+    let outcome = outcome.fails(130, &["interrupted", patient.id(), "still running", &number]).one_line();
     assert!(!outcome.stderr.contains(quick.id()), "{outcome:#?}");
     assert!(outcome.stdout.contains("still running, interrupted"), "{outcome:#?}");
     assert_eq!(patient.status(), "running", "it is left as it is");

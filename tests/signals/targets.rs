@@ -2,7 +2,9 @@
 
 use runsig_tests::{Bundle, Case, Container, cases, procs, require_runsig, spec, wait};
 
-use crate::world::{DEAF, HANDLES, assert_unharmed, exec, expect_members, members, stopped, up, up_with};
+use crate::world::{
+    DEAF, HANDLES, assert_unharmed, exec, expect_members, members, refused, stopped, up, up_with,
+};
 
 /// The tests of this file.
 pub const CASES: &[Case] = cases![
@@ -21,7 +23,7 @@ fn created_ends_by_what_would_end_it() {
         let container = Container::created(Bundle::script(DEAF));
         container.kill(signal).ok();
         container.expect_status("stopped");
-        let _ = container.kill(signal).fails(1, &["container not running"]).one_line();
+        refused(container.kill(signal), &["container not running"]);
         container.delete().ok();
     }
 }
@@ -43,7 +45,7 @@ fn stopped_one() {
     let container = Container::running(Bundle::new());
     container.expect_status("stopped");
     for signal in ["TERM", "KILL", "0"] {
-        let _ = container.kill(signal).fails(1, &["container not running"]).one_line();
+        refused(container.kill(signal), &["container not running"]);
         container.runtime.call(&["kill", "--all", container.id(), signal]).ok();
     }
     let outcome = container.verb("stop", &[]).ok();
@@ -61,7 +63,7 @@ fn zombie_is_stopped() {
     let state = container.state();
     assert_eq!((state["status"].as_str(), state["pid"].as_i64()), (Some("stopped"), Some(0)), "{state}");
     for signal in ["TERM", "KILL", "0"] {
-        let _ = container.kill(signal).fails(1, &["container not running"]).one_line();
+        refused(container.kill(signal), &["container not running"]);
     }
     container.runtime.call(&["kill", "--all", container.id(), "KILL"]).ok();
     let outcome = container.verb("wait", &[]);
@@ -118,7 +120,7 @@ fn one_process_of_an_exec() {
     let number = first.to_string();
     wait::expect("it to be reaped", || procs::state(first).is_none());
     let gone = container.runtime.call(&["kill", "--exec", &number, container.id(), "TERM"]);
-    let _ = gone.fails(1, &[&number, "no such process"]).one_line();
+    refused(gone, &[&number, "no such process"]);
 }
 
 fn a_strangers_number_is_refused() {
@@ -128,7 +130,7 @@ fn a_strangers_number_is_refused() {
     let words = format!("process {number} is not in container");
     for signal in ["TERM", "KILL", "0"] {
         let outcome = container.runtime.call(&["kill", "--exec", &number, container.id(), signal]);
-        let _ = outcome.fails(1, &[&words]).one_line();
+        refused(outcome, &[&words]);
     }
     for bad in ["0", "-1", "abc", "99999999999", "1.5", ""] {
         let outcome = container.runtime.call(&["kill", "--exec", bad, container.id(), "KILL"]);
@@ -156,7 +158,7 @@ fn group_of_an_exec() {
 fn group_without_exec() {
     let container = up(HANDLES);
     let outcome = container.runtime.call(&["kill", "--group", container.id(), "TERM"]);
-    let _ = outcome.fails(1, &["--group", "--exec"]).one_line();
+    refused(outcome, &["--group", "--exec"]);
     assert_unharmed(&container);
 }
 
@@ -177,7 +179,7 @@ fn shared_namespace_leftovers() {
         .expect("kill");
     container.expect_status("stopped");
     assert_eq!(members(&container).len(), 2, "nobody zaps a shared PID namespace");
-    let _ = container.kill("TERM").fails(1, &["container not running"]).one_line();
+    refused(container.kill("TERM"), &["container not running"]);
     // containerd calls it so, maybe several times.
     for _ in 0..3 {
         container.runtime.call(&["kill", "--all", container.id(), "9"]).ok();

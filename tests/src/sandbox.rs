@@ -40,6 +40,7 @@ fn run_to_end(mut command: Command) -> ExitCode {
     ExitCode::from(u8::try_from(status.code().unwrap_or(1)).unwrap_or(1))
 }
 
+#[expect(clippy::zombie_processes, reason = "waitpid below reaps it among all others")]
 fn reap_until_end(mut command: Command) -> ExitCode {
     let child = command.spawn().expect("the test's own program");
     let body = Pid::from_raw(i32::try_from(child.id()).expect("a PID"));
