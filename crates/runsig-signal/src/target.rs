@@ -135,7 +135,7 @@ impl Target {
         let (mut held, mut missed) = (Vec::new(), 0);
         for pid in self.pids()?.into_iter().filter(|pid| !known.contains(pid)) {
             match identity::open_pid(pid) {
-                Ok(found) => held.extend(found.filter(|process| !process.seen().is_dead())),
+                Ok(found) => held.extend(found.filter(lives)),
                 Err(_) => missed += 1,
             }
         }
@@ -220,6 +220,12 @@ fn send_group_one_by_one(process: &ProcessFd, signal: Signal) -> Result<bool> {
         }
     }
     Ok(reached)
+}
+
+/// Whether a process that was just opened has not ended. Its first thread may be dead while others
+/// run on: the pidfd knows.
+fn lives(process: &ProcessFd) -> bool {
+    !process.seen().is_dead() || !process.has_ended()
 }
 
 /// A process and everybody below it.

@@ -62,19 +62,26 @@ pub fn broadcast(member: BorrowedFd<'_>, signal: i32) -> Result<bool> {
 }
 
 fn broadcast_masked(member: BorrowedFd<'_>, signal: i32) -> Result<bool> {
+    let mut killed = false;
     for _ in 0..TRIES {
-        let helper = start(member, signal, false).or_else(|errno| match errno {
+        let started = start(member, signal, false).or_else(|errno| match errno {
             Errno::EPERM => start(member, signal, true),
             other => Err(other),
-        })?;
+        });
+        let helper = match started {
+            Ok(helper) => helper,
+            // What the signal did made PID 1 end, and the kernel ended the helper with the rest.
+            Err(Errno::ENOMEM | Errno::ESRCH) if killed => return Ok(true),
+            Err(errno) => return Err(errno),
+        };
         match finish(&helper)? {
             // Nobody but PID 1 and the helper.
             ExitStatus::Exited(code) if code == Errno::ESRCH.raw() => return Ok(false),
             ExitStatus::Exited(0) => return Ok(true),
             ExitStatus::Exited(code) => return Err(Errno::from_raw(code)),
-            // Only KILL passes the mask: somebody inside got it first. We cannot know whether the
-            // call was made; a second signal is better than none.
-            ExitStatus::Killed { .. } => {}
+            // Only KILL passes the mask: somebody inside, or the kernel, got it first. We cannot
+            // know whether the call was made; a second signal is better than none.
+            ExitStatus::Killed { .. } => killed = true,
         }
     }
     Err(Errno::ECANCELED)

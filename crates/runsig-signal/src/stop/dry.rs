@@ -8,7 +8,7 @@ use super::Request;
 use crate::error::Result;
 use crate::identity::Life;
 use crate::names::Signal;
-use crate::plan::{Stage, StopPlan};
+use crate::plan::StopPlan;
 use crate::policy::{OnDropped, StopScope};
 use crate::table::{Row, table};
 
@@ -23,7 +23,7 @@ pub struct DryRun {
     /// Whether it would be thawed after the first signal.
     pub paused: bool,
     /// The stages; a created container gets KILL only.
-    pub stages: Vec<Stage>,
+    pub stages: StopPlan,
     /// Whom they would reach.
     pub scope: StopScope,
     /// What would be done about a signal that init would not get.
@@ -44,7 +44,7 @@ pub fn dry_run(request: &Request<'_>) -> Result<DryRun> {
         id: target.id.clone(),
         running: target.find_init()?.is_some_and(|(_, life)| life == Life::Running),
         paused: target.is_paused()?,
-        stages: plan.stages().to_vec(),
+        stages: plan,
         scope: policy.scope,
         on_dropped: policy.on_dropped,
         processes: table(target, first, policy.scope, policy.on_dropped)?,

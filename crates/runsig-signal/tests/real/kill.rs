@@ -14,7 +14,8 @@ fn plain(container: &Container, signal: Signal) -> Delivery {
     let none = Config::at("/nonexistent");
     let policy =
         KillPolicy::find(signal, KillFlags::default(), &container.target.annotations, &none).unwrap();
-    deliver(&container.target, signal, &policy).unwrap()
+    let delivered = deliver(&container.target, signal, &policy);
+    delivered.unwrap_or_else(|error| panic!("{signal} to {}: {error}", container.target.id))
 }
 
 const DEAF: &str = "echo ready; sleep 100; true";
