@@ -36,11 +36,10 @@ impl Cgroup {
     /// # Errors
     /// When a list cannot be read.
     pub fn pids(&self) -> Result<Vec<i32>> {
-        match self.listing_dir() {
-            Ok(Some(dir)) => list(dir),
-            Ok(None) => Ok(Vec::new()),
+        // It may also vanish between being opened and being read: a delete does not ask.
+        match self.listing_dir().and_then(|dir| dir.map_or(Ok(Vec::new()), list)) {
             Err(error) if error.is_gone() => Ok(Vec::new()),
-            Err(error) => Err(error),
+            listed => listed,
         }
     }
 
