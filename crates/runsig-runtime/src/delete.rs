@@ -11,6 +11,7 @@ use runsig_proto::plan::Hook;
 use runsig_signal::Signal;
 use runsig_signal::identity::{self, Life, ProcessFd};
 use runsig_signal::target::PidNamespace;
+use runsig_signal::zap;
 use runsig_sys::Errno;
 use runsig_sys::process::{self, POLLIN, PollFd};
 
@@ -60,8 +61,9 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<()> {
 pub(crate) fn destroy(store: &Store, container: &Container) -> Result<()> {
     let mut cgroup = Cgroup::new(container.state.cgroup.clone());
     if container.state.phase == Phase::Creating && !facts::are_saved(container) {
-        // Nothing was started. The cgroup is ours and empty, or somebody else's: then it stays.
-        if !cgroup.populated()? {
+        // Nothing was started. The cgroup is ours and empty, or somebody else's (ours is never
+        // frozen yet): then it stays.
+        if !cgroup.populated()? && !cgroup.is_frozen().unwrap_or(false) {
             let _ = cgroup.remove_within(Duration::ZERO);
         }
     } else {
@@ -109,30 +111,30 @@ fn end_processes(container: &Container, cgroup: &Cgroup) -> Result<()> {
         cgroup.thaw()?;
     }
     match init {
-        Some(init) => wait_for_end(&init),
+        Some(init) => wait_for_end(&init, container.state.pid_namespace_inode),
         None => Ok(()),
     }
 }
 
 /// Waits on the pidfd; it becomes readable when the process is a zombie or gone.
-fn wait_for_end(init: &ProcessFd) -> Result<()> {
+fn wait_for_end(init: &ProcessFd, namespace: Option<u64>) -> Result<()> {
     let deadline = process::monotonic_ns() + BOUND_MS * 1_000_000;
     loop {
         let left_ms = deadline.saturating_sub(process::monotonic_ns()) / 1_000_000;
         let mut fds = [PollFd { fd: init.as_fd().raw(), events: POLLIN, revents: 0 }];
         match process::poll(&mut fds, left_ms.cast_signed()) {
             Ok(1) => return Ok(()),
-            Ok(_) if left_ms == 0 => return Err(still_there(init)),
+            Ok(_) if left_ms == 0 => return Err(still_there(init, namespace)),
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(Error::io("wait for init", init.pid().to_string())(errno)),
         }
     }
 }
 
-fn still_there(init: &ProcessFd) -> Error {
+fn still_there(init: &ProcessFd, namespace: Option<u64>) -> Error {
     let cause = match init.life() {
-        Life::Exiting => ": it waits for other processes of its PID namespace to be reaped",
-        _ => "",
+        Life::Exiting => format!(": {}", zap::examine(init.pid(), namespace)),
+        _ => String::new(),
     };
     Error::State(format!("container init still running{cause}"))
 }

@@ -6,6 +6,7 @@ use std::fmt;
 
 use runsig_cgroup::Cgroup;
 use runsig_signal::identity::{self, Identity, Life};
+use runsig_signal::zap::{self, Zap};
 use runsig_sys::{Errno, fs};
 use serde::{Serialize, Serializer};
 
@@ -60,18 +61,33 @@ impl Container {
     /// # Errors
     /// When the world cannot be looked at (a missing thing is no error: it means stopped).
     pub fn status(&self) -> Result<Status> {
+        Ok(self.look()?.0)
+    }
+
+    /// The status now; and when init has exited but cannot end, who keeps it.
+    ///
+    /// # Errors
+    /// As [`Container::status`].
+    pub fn status_and_zap(&self) -> Result<(Status, Option<Zap>)> {
+        let (status, life) = self.look()?;
+        let caught = self.state.init.filter(|_| life == Life::Exiting);
+        Ok((status, caught.map(|init| zap::examine(init.pid, self.state.pid_namespace_inode))))
+    }
+
+    fn look(&self) -> Result<(Status, Life)> {
         if self.state.phase == Phase::Creating {
             let alive = life(self.state.creator)? == Life::Running;
-            return Ok(if alive { Status::Creating } else { Status::Stopped });
+            return Ok((if alive { Status::Creating } else { Status::Stopped }, Life::Gone));
         }
-        let Some(init) = self.state.init else { return Ok(Status::Stopped) };
-        if matches!(life(init)?, Life::Zombie | Life::Gone) {
-            return Ok(Status::Stopped);
+        let Some(init) = self.state.init else { return Ok((Status::Stopped, Life::Gone)) };
+        let life = life(init)?;
+        if !life.exists() {
+            return Ok((Status::Stopped, life));
         }
         if Cgroup::new(self.state.cgroup.clone()).is_frozen()? {
-            return Ok(Status::Paused);
+            return Ok((Status::Paused, life));
         }
-        Ok(if self.waits_for_start()? { Status::Created } else { Status::Running })
+        Ok((if self.waits_for_start()? { Status::Created } else { Status::Running }, life))
     }
 
     /// Whether init still reads the exec fifo: a writer can only be opened without blocking while

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use runsig_runtime::{Container, Status};
+use runsig_signal::zap::Zap;
 use serde::Serialize;
 
 use crate::args::Args;
@@ -25,6 +26,9 @@ pub(super) struct Shown<'a> {
     #[serde(skip_serializing_if = "no_annotations")]
     pub(super) annotations: &'a BTreeMap<String, String>,
     pub(super) owner: String,
+    /// Not runc's: an init that has exited and cannot end, and who keeps it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) exiting: Option<Zap>,
 }
 
 fn no_annotations(annotations: &&BTreeMap<String, String>) -> bool {
@@ -34,7 +38,7 @@ fn no_annotations(annotations: &&BTreeMap<String, String>) -> bool {
 impl<'a> Shown<'a> {
     /// The container as it is now.
     pub(super) fn of(container: &'a Container, owner: String) -> Result<Self> {
-        let (state, status) = (&container.state, container.status()?);
+        let (state, (status, exiting)) = (&container.state, container.status_and_zap()?);
         Ok(Self {
             oci_version: &state.oci_version,
             id: &state.id,
@@ -45,6 +49,7 @@ impl<'a> Shown<'a> {
             created: &state.created,
             annotations: &state.annotations,
             owner,
+            exiting,
         })
     }
 }
@@ -72,6 +77,7 @@ mod tests {
             created: "2026-01-02T03:04:05.6Z",
             annotations: &annotations,
             owner: String::new(),
+            exiting: None,
         };
         let expected = r#"{
   "ociVersion": "1.0.2",
