@@ -181,6 +181,12 @@ impl Args {
         text(&self.matches, name)
     }
 
+    /// The text of a flag that runc does not have, as it was given: an empty one is a mistake (an unset
+    /// variable, most likely), and must not do what the call would do without the flag.
+    pub(crate) fn given(&self, name: &str) -> Result<Option<String>> {
+        self.matches.get_one::<OsString>(name).map(|value| utf8(name, value)).transpose()
+    }
+
     /// Every value of a flag that may be repeated.
     pub(crate) fn texts(&self, name: &str) -> Result<Vec<String>> {
         let values = self.matches.get_many::<OsString>(name).unwrap_or_default();
@@ -208,7 +214,7 @@ impl Args {
             None => Ok(false),
             Some("json") => Ok(true),
             Some(name) if name == default => Ok(false),
-            Some(_) => Err(Failure::new("invalid format option")),
+            Some(name) => Err(Failure::new(format!("invalid format option {name:?}"))),
         }
     }
 

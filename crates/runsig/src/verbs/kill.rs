@@ -23,7 +23,7 @@ pub(super) fn kill(session: &Session<'_>, args: &Args) -> Result<()> {
 fn kill_one(session: &Session<'_>, args: &Args, id: &str, signal: Option<&str>) -> Result<()> {
     let target = target::of(&session.load(id)?);
     let (signal, _) = target.default_signal(signal)?;
-    if let Some(process) = args.text("exec")? {
+    if let Some(process) = args.given("exec")? {
         return Ok(target.send_pid(pid(&process)?, signal, args.flag("group"))?);
     }
     if args.flag("group") {
@@ -37,7 +37,8 @@ fn kill_one(session: &Session<'_>, args: &Args, id: &str, signal: Option<&str>) 
 }
 
 fn deliver(session: &Session<'_>, args: &Args, target: &Target, signal: Signal) -> Result<()> {
-    let (on_dropped, scope, rewrite) = (args.text("on-dropped")?, args.text("scope")?, args.text("rewrite")?);
+    let (on_dropped, scope, rewrite) =
+        (args.given("on-dropped")?, args.given("scope")?, args.given("rewrite")?);
     let flags =
         KillFlags { on_dropped: on_dropped.as_deref(), scope: scope.as_deref(), rewrite: rewrite.as_deref() };
     let policy = KillPolicy::find(signal, flags, &target.annotations, &Config::default())?;

@@ -6,10 +6,10 @@ mod report;
 use std::io::IsTerminal;
 
 use runsig_runtime::Container;
+use runsig_signal::Target;
 use runsig_signal::config::Config;
 use runsig_signal::policy::{StopFlags, StopPolicy};
 use runsig_signal::stop::{self, Request, Silent};
-use runsig_signal::{Target, table};
 use runsig_sys::signal::{SigSet, set_mask, signalfd};
 use runsig_sys::{Errno, OwnedFd};
 
@@ -75,11 +75,11 @@ fn find(session: &Session<'_>, id: &str) -> Result<Target> {
 }
 
 fn policy(args: &Args, target: &Target) -> Result<StopPolicy> {
-    let (timeout, plan) = (args.text("timeout")?, args.text("plan")?);
+    let (timeout, plan) = (args.given("timeout")?, args.given("plan")?);
     if timeout.is_some() && plan.is_some() {
         return Err(Failure::new("--timeout and --plan exclude each other: a plan has times of its own"));
     }
-    let (scope, on_dropped) = (args.text("scope")?, args.text("on-dropped")?);
+    let (scope, on_dropped) = (args.given("scope")?, args.given("on-dropped")?);
     let flags = StopFlags {
         timeout: timeout.as_deref(),
         plan: plan.as_deref(),
@@ -108,21 +108,7 @@ fn interrupt() -> std::result::Result<OwnedFd, Errno> {
 
 /// What a stop would do, and to whom.
 fn dry_run(requests: &[Request<'_>], json: bool) -> Result<()> {
-    let mut dry = Vec::with_capacity(requests.len());
-    for Request { target, policy } in requests {
-        let stage = policy.plan.stages().first();
-        let rows = match stage {
-            Some(stage) => table::table(target, stage.signal, policy.scope, policy.on_dropped)?,
-            None => Vec::new(),
-        };
-        dry.push(report::Dry {
-            id: &target.id,
-            plan: &policy.plan,
-            scope: policy.scope,
-            on_dropped: policy.on_dropped,
-            processes: rows,
-        });
-    }
+    let dry = requests.iter().map(stop::dry_run).collect::<runsig_signal::Result<Vec<_>>>()?;
     if json {
         return output::print(&(output::compact_json(&dry)? + "\n"));
     }

@@ -2,30 +2,19 @@
 
 use std::fmt::Write;
 
-use runsig_signal::plan::StopPlan;
-use runsig_signal::policy::{OnDropped, StopScope};
-use runsig_signal::stop::{ContainerReport, Outcome, ProcessReport, Report};
-use runsig_signal::table::Row;
-use serde::Serialize;
+use runsig_signal::stop::{ContainerReport, DryRun, Outcome, ProcessReport, Report};
 
 use crate::output;
 use crate::verbs::signals::printable;
 
-/// One container of a dry run.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Dry<'a> {
-    pub(super) id: &'a str,
-    pub(super) plan: &'a StopPlan,
-    pub(super) scope: StopScope,
-    pub(super) on_dropped: OnDropped,
-    pub(super) processes: Vec<Row>,
-}
-
 /// The plan, and what its first stage would do to each process.
-pub(super) fn dry_text(dry: &Dry<'_>) -> String {
-    let mut text = format!("{}: {}\n", dry.id, dry.plan);
-    let signal = dry.plan.stages().first().map(|stage| stage.signal.to_string()).unwrap_or_default();
+pub(super) fn dry_text(dry: &DryRun) -> String {
+    if !dry.running && dry.processes.is_empty() {
+        return format!("{}: is stopped already\n", dry.id);
+    }
+    let paused = if dry.paused { " (paused: thawed after the first signal)" } else { "" };
+    let mut text = format!("{}: {}{paused}\n", dry.id, dry.stages);
+    let signal = dry.stages.stages().first().map(|stage| stage.signal.to_string()).unwrap_or_default();
     let rows: Vec<_> = dry.processes.iter().map(crate::verbs::signals::cells).collect();
     text.push_str(&output::table(["PID", "INSIDE", &signal, "FIRST STAGE", "COMMAND"], &rows));
     text
