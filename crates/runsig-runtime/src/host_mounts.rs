@@ -32,9 +32,10 @@ pub(crate) fn open_trees(plan: &mut Plan) -> Result<Vec<OwnedFd>> {
         };
         let tree = match make_tree(mount, host, &owner) {
             Ok(tree) => tree,
-            // A source that an earlier mount brings into the rootfs is there only when the init
-            // comes to it; it reports what is missing then.
-            Err(Error::Init(InitError { errno: Some(Errno::ENOENT), .. })) if !host.idmap => continue,
+            // The init tries by itself, and reports what is wrong then. Without privilege we may
+            // not clone trees, and it may; a source that an earlier mount brings into the rootfs
+            // is there only when the init comes to it.
+            Err(_) if !host.idmap => continue,
             Err(error) => return Err(error),
         };
         if host.idmap {
