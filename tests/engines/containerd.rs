@@ -18,13 +18,15 @@ pub const CASES: &[Case] = cases![
     Host "containerd": run_returns_the_code, delete_force_of_a_running_task;
 ];
 
-struct Containerd {
+/// A server of our own with the image in it.
+pub(crate) struct Containerd {
     socket: PathBuf,
     _server: Server,
 }
 
 impl Containerd {
-    fn start() -> Containerd {
+    /// Starts containerd and imports the image.
+    pub(crate) fn start() -> Containerd {
         require_command("containerd");
         require_command("ctr");
         let archive = Podman::new().save();
@@ -51,7 +53,8 @@ impl Containerd {
         command
     }
 
-    fn call(&self, args: &[&str]) -> Outcome {
+    /// `ctr ARGS`.
+    pub(crate) fn call(&self, args: &[&str]) -> Outcome {
         finish(self.command(args), image::LIMIT)
     }
 
@@ -65,7 +68,7 @@ impl Containerd {
 
     /// A task whose program has begun; a file in the shared directory tells. ctr stays with it:
     /// its exit status becomes that of the task, which `tasks delete` does not tell.
-    fn task(&self, options: &[&str], name: &str, script: &str) -> Running {
+    pub(crate) fn task(&self, options: &[&str], name: &str, script: &str) -> Running {
         let dir = harness::test_dir().join("shared");
         fs::create_dir_all(&dir).expect("mkdir");
         let mount = format!("type=bind,src={},dst=/shared,options=rbind:rw", dir.display());
@@ -85,7 +88,7 @@ impl Containerd {
 }
 
 /// Waits for the end of a task and returns its exit status.
-fn end(task: Running) -> i32 {
+pub(crate) fn end(task: Running) -> i32 {
     task.finish(image::LIMIT).code
 }
 

@@ -13,14 +13,16 @@ use crate::image::{self, DEAF, IMAGE, Podman, Server, TELLS_SIGNAL};
 /// The tests of this file.
 pub const CASES: &[Case] = cases![V2 "docker": the_whole_life];
 
-struct Docker {
+/// A server of our own with the image in it.
+pub(crate) struct Docker {
     socket: PathBuf,
     client: PathBuf,
     _server: Server,
 }
 
 impl Docker {
-    fn start() -> Docker {
+    /// Starts dockerd and loads the image.
+    pub(crate) fn start() -> Docker {
         let Some(dockerd) = find_in_path("dockerd") else { skip("dockerd is not installed") };
         let archive = Podman::new().save();
         let dir = harness::test_dir().join("docker");
@@ -53,13 +55,15 @@ impl Docker {
         docker
     }
 
-    fn call(&self, args: &[&str]) -> Outcome {
+    /// `docker ARGS`.
+    pub(crate) fn call(&self, args: &[&str]) -> Outcome {
         let mut command = Command::new(&self.client);
         command.arg("--host").arg(format!("unix://{}", self.socket.display())).args(args);
         finish(command, image::LIMIT)
     }
 
-    fn run(&self, options: &[&str], program: &[&str]) -> Outcome {
+    /// `docker run` with what every test needs.
+    pub(crate) fn run(&self, options: &[&str], program: &[&str]) -> Outcome {
         let mut args = vec!["run", "--runtime", "tested", "--network", "none"];
         args.extend(options);
         args.push(IMAGE);
@@ -67,14 +71,16 @@ impl Docker {
         self.call(&args)
     }
 
-    fn begin(&self, name: &str, options: &[&str], script: &str) {
+    /// A detached container whose script has said `ready`.
+    pub(crate) fn begin(&self, name: &str, options: &[&str], script: &str) {
         let mut all = vec!["-d", "--name", name];
         all.extend(options);
         self.run(&all, &["sh", "-c", script]).ok();
         wait::expect("the program to be ready", || self.call(&["logs", name]).stdout.contains("ready"));
     }
 
-    fn exit_code(&self, name: &str) -> String {
+    /// `docker wait`.
+    pub(crate) fn exit_code(&self, name: &str) -> String {
         self.call(&["wait", name]).ok().text().to_string()
     }
 }

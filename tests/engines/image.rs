@@ -68,6 +68,11 @@ impl Podman {
 
     /// `podman ARGS`.
     pub(crate) fn call(&self, args: &[&str]) -> Outcome {
+        self.call_with("tested", args)
+    }
+
+    /// As [`Podman::call`], with another runtime than the one under test.
+    pub(crate) fn call_with(&self, runtime: &str, args: &[&str]) -> Outcome {
         let mut command = Command::new("podman");
         for (option, name) in [("--root", "root"), ("--runroot", "r"), ("--tmpdir", "tmp")] {
             command.arg(option).arg(self.dir.join(name));
@@ -80,19 +85,24 @@ impl Podman {
             "--events-backend",
             "file",
         ]);
-        command.args(["--runtime", "tested"]).args(args);
+        command.args(["--runtime", runtime]).args(args);
         command.env("CONTAINERS_CONF", self.dir.join("containers.conf"));
         finish(command, LIMIT)
     }
 
     /// `podman run` with what every test needs; `options` before the image, `program` after it.
     pub(crate) fn run(&self, options: &[&str], program: &[&str]) -> Outcome {
+        self.run_with("tested", options, program)
+    }
+
+    /// As [`Podman::run`], with another runtime than the one under test.
+    pub(crate) fn run_with(&self, runtime: &str, options: &[&str], program: &[&str]) -> Outcome {
         let parent = format!("/{}", harness::tag());
         let mut args = vec!["run", "--network=none", "--cgroup-parent", &parent];
         args.extend(options);
         args.push(IMAGE);
         args.extend(program);
-        self.call(&args)
+        self.call_with(runtime, &args)
     }
 }
 

@@ -5,7 +5,8 @@ mod containerd;
 mod docker;
 mod image;
 mod podman;
+mod stopping;
 
 fn main() -> std::process::ExitCode {
-    runsig_tests::harness::main(&[podman::CASES, containerd::CASES, docker::CASES])
+    runsig_tests::harness::main(&[podman::CASES, containerd::CASES, docker::CASES, stopping::CASES])
 }
