@@ -13,7 +13,7 @@ use runsig_proto::plan::Hook;
 use runsig_sys::process::{self, CStrArray, ExitStatus, POLLIN, PollFd, WaitFor};
 use runsig_sys::run::{Run, run};
 use runsig_sys::spawn::Child;
-use runsig_sys::{BorrowedFd, Errno, OwnedFd, fs};
+use runsig_sys::{BorrowedFd, Errno, OwnedFd, fs, signal};
 
 use crate::error::{Failure, Result};
 use crate::words::Text;
@@ -111,36 +111,15 @@ fn reap(child: &Child) -> core::result::Result<ExitStatus, Text> {
 fn describe(status: ExitStatus) -> Text {
     match status {
         ExitStatus::Exited(code) => Text::new().with(b"exit status ").number(code.unsigned_abs()),
-        ExitStatus::Killed { signal, core } => {
+        ExitStatus::Killed { signal: number, core } => {
             let text = Text::new().with(b"signal: ");
-            let text = match signal_words(signal) {
-                Some(words) => text.with(words),
-                None => text.with(b"signal ").number(signal.unsigned_abs()),
+            let text = match signal::words(number) {
+                Some(words) => text.with(words.as_bytes()),
+                None => text.with(b"signal ").number(number.unsigned_abs()),
             };
             if core { text.with(b" (core dumped)") } else { text }
         }
     }
-}
-
-fn signal_words(signal: i32) -> Option<&'static [u8]> {
-    Some(match signal {
-        1 => b"hangup",
-        2 => b"interrupt",
-        3 => b"quit",
-        4 => b"illegal instruction",
-        5 => b"trace/breakpoint trap",
-        6 => b"aborted",
-        7 => b"bus error",
-        8 => b"floating point exception",
-        9 => b"killed",
-        10 => b"user defined signal 1",
-        11 => b"segmentation fault",
-        12 => b"user defined signal 2",
-        13 => b"broken pipe",
-        14 => b"alarm clock",
-        15 => b"terminated",
-        _ => return None,
-    })
 }
 
 /// With what the hook printed, on one line.

@@ -9,9 +9,8 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use runsig_proto::plan::Hook;
-use runsig_signal::Signal;
 use runsig_sys::process::{POLLIN, PollFd};
-use runsig_sys::{Errno, OwnedFd, process};
+use runsig_sys::{Errno, OwnedFd, process, signal};
 
 use crate::error::{Error, Result};
 use crate::state::OciState;
@@ -92,10 +91,10 @@ fn wait(child: &mut Child, timeout: Option<u32>) -> std::result::Result<ExitStat
 fn describe(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit status {code}"),
-        (None, Some(number)) => match Signal::from_number(number) {
-            Some(signal) => format!("signal: {}", signal.name()),
-            None => format!("signal: {number}"),
-        },
+        (None, Some(number)) => {
+            let words = signal::words(number).map_or_else(|| format!("signal {number}"), str::to_owned);
+            format!("signal: {words}{}", if status.core_dumped() { " (core dumped)" } else { "" })
+        }
         (None, None) => "unknown status".to_owned(),
     }
 }

@@ -11,6 +11,7 @@ pub mod create;
 pub mod delete;
 mod embed;
 pub mod error;
+pub mod events;
 pub mod exec;
 mod facts;
 mod foreground;
@@ -29,6 +30,7 @@ pub mod status;
 pub mod store;
 mod talk;
 pub mod time;
+pub mod update;
 mod userns;
 
 pub use error::{Error, Result};

@@ -112,3 +112,29 @@ pub fn sigtimedwait(mask: SigSet, timeout_ms: i64) -> Result<i32> {
     // SAFETY: the mask is 8 bytes, the siginfo is not asked for, the timespec null or valid.
     unsafe { sys!(k::__NR_rt_sigtimedwait, &raw const mask as usize, 0, ts_ptr, 8) }.map(|n| n as i32)
 }
+
+/// What Go calls a signal, and with it runc: engines show and match these words.
+#[must_use]
+pub fn words(signal: i32) -> Option<&'static str> {
+    Some(match signal {
+        1 => "hangup",
+        2 => "interrupt",
+        3 => "quit",
+        4 => "illegal instruction",
+        5 => "trace/breakpoint trap",
+        6 => "aborted",
+        7 => "bus error",
+        8 => "floating point exception",
+        9 => "killed",
+        10 => "user defined signal 1",
+        11 => "segmentation fault",
+        12 => "user defined signal 2",
+        13 => "broken pipe",
+        14 => "alarm clock",
+        15 => "terminated",
+        24 => "CPU time limit exceeded",
+        25 => "file size limit exceeded",
+        31 => "bad system call",
+        _ => return None,
+    })
+}

@@ -5,6 +5,7 @@
 
 mod create;
 mod delete;
+mod events;
 mod exec;
 mod features;
 mod kill;
@@ -17,6 +18,7 @@ mod spec;
 mod start;
 mod state;
 mod stop;
+mod update;
 mod version;
 mod wait;
 
@@ -43,6 +45,8 @@ pub(crate) fn run(name: &str, session: &Session<'_>, args: &Args) -> Result<u8> 
         "ps" => ps::ps(session, args).map(|()| 0),
         "pause" => pause::pause(session, args).map(|()| 0),
         "resume" => pause::resume(session, args).map(|()| 0),
+        "events" => events::events(session, args).map(|()| 0),
+        "update" => update::update(session, args).map(|()| 0),
         "spec" => spec::spec(args).map(|()| 0),
         "features" => features::features(args).map(|()| 0),
         _ => not_yet(name, args),
