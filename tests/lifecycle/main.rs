@@ -9,6 +9,7 @@ mod mounts;
 mod namespaces;
 mod process;
 mod rootfs;
+mod rootless;
 mod safety;
 mod seccomp;
 mod terminal;
@@ -26,6 +27,7 @@ fn main() -> std::process::ExitCode {
         namespaces::CASES,
         process::CASES,
         rootfs::CASES,
+        rootless::CASES,
         safety::CASES,
         seccomp::CASES,
         terminal::CASES,
