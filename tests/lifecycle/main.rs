@@ -7,6 +7,7 @@ mod documents;
 mod hooks;
 mod mounts;
 mod namespaces;
+mod net_devices;
 mod process;
 mod rootfs;
 mod rootless;
@@ -25,6 +26,7 @@ fn main() -> std::process::ExitCode {
         hooks::CASES,
         mounts::CASES,
         namespaces::CASES,
+        net_devices::CASES,
         process::CASES,
         rootfs::CASES,
         rootless::CASES,

@@ -14,7 +14,7 @@ use runsig_proto::Op;
 use runsig_signal::identity::Identity;
 use runsig_signal::target::PidNamespace;
 use runsig_spec::Plan;
-use runsig_sys::process::{self, CLONE_NEWCGROUP, CLONE_NEWPID, CLONE_NEWTIME, CLONE_NEWUSER};
+use runsig_sys::process::{self, CLONE_NEWCGROUP, CLONE_NEWNET, CLONE_NEWPID, CLONE_NEWTIME, CLONE_NEWUSER};
 use runsig_sys::spawn::Child;
 use runsig_sys::{BorrowedFd, Errno, OwnedFd, fd, fs, sched};
 
@@ -25,8 +25,10 @@ use crate::facts;
 use crate::hooks;
 use crate::host_mounts;
 use crate::launch::{self, Launch, Launched};
+use crate::net_devices;
 use crate::notify;
 use crate::options::{CgroupManager, CreateOptions, Globals};
+use crate::resctrl::Resctrl;
 use crate::state::{HookRecord, ListenerRecord, Phase, State};
 use crate::status::Status;
 use crate::store::{Container, FIFO, Store, c_path};
@@ -107,9 +109,10 @@ pub(crate) fn make(
 ) -> Result<Made> {
     check_preserved(&mut plan, options)?;
     let store = Store::new(&globals.root);
-    let paths = crate::bundle::cgroup_paths(globals, &plan, &options.id)?;
-    let mut container = claim(&store, first_state(options, &plan, paths)?)?;
-    let built = Builder { options, plan: &mut plan, container: &mut container, console }.build(start);
+    let mut state = first_state(options, &plan, crate::bundle::cgroup_paths(globals, &plan, &options.id)?)?;
+    state.resctrl = plan.intel_rdt.as_ref().map(|rdt| Resctrl::find()?.plan(rdt, &options.id)).transpose()?;
+    let mut container = claim(&store, state)?;
+    let built = Builder::new(options, &mut plan, &mut container, console).build(start);
     match built {
         Ok((launched, go)) => Ok(Made { container, child: launched.child, sync: launched.sync, go, plan }),
         Err(error) => {
@@ -142,6 +145,7 @@ fn first_state(options: &CreateOptions, plan: &Plan, cgroup: runsig_cgroup::Path
         owner: process::geteuid(),
         annotations: plan.annotations.clone(),
         cgroup,
+        resctrl: None,
         namespaces: plan.new_namespaces | joined,
         pid_namespace: pid_namespace(plan.new_namespaces, joined),
         pid_namespace_inode: None,
@@ -206,9 +210,22 @@ struct Builder<'a> {
     plan: &'a mut Plan,
     container: &'a mut Container,
     console: Option<OwnedFd>,
+    /// The network namespace that is joined.
+    network: Option<OwnedFd>,
+    /// Devices that are in the container's network namespace.
+    devices: Option<net_devices::Moved>,
 }
 
-impl Builder<'_> {
+impl<'a> Builder<'a> {
+    fn new(
+        options: &'a CreateOptions,
+        plan: &'a mut Plan,
+        container: &'a mut Container,
+        console: Option<OwnedFd>,
+    ) -> Self {
+        Self { options, plan, container, console, network: None, devices: None }
+    }
+
     /// cgroup, process, conversation, state: in this order.
     fn build(mut self, start: Start) -> Result<(Launched, Vec<u8>)> {
         let mut cgroup = Cgroup::new(self.container.state.cgroup.clone());
@@ -228,6 +245,9 @@ impl Builder<'_> {
         match self.finish(&launched) {
             Ok(go) => Ok((launched, go)),
             Err(error) => {
+                if let Some(devices) = self.devices.take() {
+                    devices.give_back();
+                }
                 launch::kill_and_reap(&launched.child);
                 Err(error)
             }
@@ -268,7 +288,7 @@ impl Builder<'_> {
             .chain(3..3 + self.plan.init.fds.preserve.cast_signed())
             .collect();
         let new_user = self.plan.new_namespaces & CLONE_NEWUSER != 0;
-        Launch {
+        let launched = Launch {
             namespaces: self.plan.new_namespaces & !(CLONE_NEWCGROUP | CLONE_NEWTIME),
             cgroup: cgroup.dir_fd()?,
             tasks: cgroup.task_files()?,
@@ -277,7 +297,32 @@ impl Builder<'_> {
             become_root: self.plan.init.namespaces.user,
             inherit,
         }
-        .start()
+        .start();
+        self.network = joined.into_iter().find(|(flag, ..)| *flag == CLONE_NEWNET).map(|(_, fd, _)| fd);
+        launched
+    }
+
+    /// Before the hooks, which find the devices where the program will.
+    fn move_devices(&mut self, pid: i32) -> Result<()> {
+        if self.plan.net_devices.is_empty() {
+            return Ok(());
+        }
+        let path = PathBuf::from(format!("/proc/{pid}/ns/net"));
+        let (network, path) = match self.network.take() {
+            // The init has not joined it yet.
+            Some(joined) => (joined, self.joined_network().unwrap_or(path)),
+            None => {
+                let open = fs::openat(fd::CWD, &c_path(&path)?, fs::O_RDONLY, 0);
+                (open.map_err(Error::io("open", &path))?, path)
+            }
+        };
+        self.devices = Some(net_devices::move_all(&self.plan.net_devices, network.as_fd(), &path)?);
+        Ok(())
+    }
+
+    fn joined_network(&self) -> Option<PathBuf> {
+        let mut joined = self.plan.joined_namespaces.iter();
+        joined.find(|(flag, _)| *flag == CLONE_NEWNET).map(|(_, path)| path.clone())
     }
 
     /// The exec fifo, open for reading and writing so that neither side ever blocks in open.
@@ -311,6 +356,10 @@ impl Builder<'_> {
         if self.plan.init.namespaces.user {
             raise_rlimits(pid, &self.plan.rlimits)?;
         }
+        if let (Some(groups), Some(rdt)) = (&mut self.container.state.resctrl, &self.plan.intel_rdt) {
+            groups.apply(rdt, pid)?;
+        }
+        self.move_devices(pid)?;
         launch::send_plan(launched.sync.as_fd(), self.plan.init.clone())?;
         let mut answers = Answers { plan: self.plan, state: &self.container.state, child: &launched.child };
         talk::until_ready(launched.sync.as_fd(), &mut answers)

@@ -69,6 +69,9 @@ pub(crate) fn destroy(store: &Store, container: &Container) -> Result<()> {
     } else {
         end_processes(container, &cgroup)?;
         cgroup.remove()?;
+        if let Some(groups) = &container.state.resctrl {
+            groups.remove()?;
+        }
     }
     store.remove(container.id())?;
     let poststop: Vec<Hook> = container.state.poststop.iter().map(Hook::from).collect();

@@ -45,6 +45,17 @@ pub enum Error {
         /// Why not.
         errno: Errno,
     },
+    /// A network device could not be moved into the container.
+    NetDevice {
+        /// Its name on the host.
+        name: String,
+        /// Where it was to go.
+        namespace: PathBuf,
+        /// Which step failed, in runc's words.
+        why: String,
+        /// Why not.
+        errno: Errno,
+    },
     /// A hook failed: its kind, its number, how.
     Hook {
         /// `prestart`, `createRuntime`, ...
@@ -109,6 +120,11 @@ impl fmt::Display for Error {
             Self::Cgroup(error) => write!(f, "unable to apply cgroup configuration: {error}"),
             Self::Placing(why) => write!(f, "error adding pid of the process to cgroups: {why}"),
             Self::Io { operation, path, errno } => write!(f, "{operation} {}: {errno}", path.display()),
+            Self::NetDevice { name, namespace, why, errno } => {
+                let place = namespace.display();
+                f.write_str("unable to start container process: error creating network interfaces: ")?;
+                write!(f, "move netDevice {name} to namespace {place}: {why}: {errno}")
+            }
             Self::Hook { kind, index, how } => write!(f, "error running {kind} hook #{index}: {how}"),
             Self::Init(error) => write!(f, "unable to start container process: {error}"),
             Self::BadState { path, reason } => write!(f, "cannot read {}: {reason}", path.display()),

@@ -206,6 +206,9 @@ impl Exec<'_> {
             sched::sched_setaffinity(pid, mask)
                 .map_err(Error::io("set affinity of process", pid.to_string()))?;
         }
+        if let Some(groups) = &self.container.state.resctrl {
+            groups.add(pid)?;
+        }
         if let Some(score) = self.plan.oom_score_adj {
             create::set_oom_score(pid, score)?;
         }

@@ -13,6 +13,7 @@ use runsig_signal::target::PidNamespace;
 use runsig_spec::plan::SeccompListener;
 use serde::{Deserialize, Serialize};
 
+use crate::resctrl::Groups;
 use crate::status::Status;
 
 /// state.json: everything the verbs after `create` need, so that none of them reads config.json.
@@ -43,6 +44,9 @@ pub struct State {
     pub annotations: BTreeMap<String, String>,
     /// Its cgroups.
     pub cgroup: runsig_cgroup::Paths,
+    /// Its groups in the resctrl file system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resctrl: Option<Groups>,
     /// The namespaces that are not the host's, as `CLONE_NEW*` bits.
     pub namespaces: u64,
     /// Whose PID namespace it lives in; in its own the kernel ends everybody with init.

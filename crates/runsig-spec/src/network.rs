@@ -34,7 +34,8 @@ pub(crate) fn devices(
         if let Some(bad) = [&name, &inside].into_iter().find(|name| !valid(name)) {
             return Err(SpecError::rule(format!("invalid network device name {bad:?} (linux.netDevices)")));
         }
-        if devices.iter().any(|(_, other)| *other == inside) {
+        // In a template such as `eth%d` the kernel chooses the number.
+        if !inside.contains('%') && devices.iter().any(|(_, other)| *other == inside) {
             return Err(SpecError::value("linux.netDevices", inside, "two devices get this name"));
         }
         devices.push((name, inside));
@@ -76,6 +77,7 @@ mod tests {
             );
         }
         assert!(devices(given(r#"{"a":{"name":"c"},"b":{"name":"c"}}"#), &own, false).is_err());
+        assert!(devices(given(r#"{"a":{"name":"c%d"},"b":{"name":"c%d"}}"#), &own, false).is_ok());
         assert!(devices(given(r#"{"a":{}}"#), &own, true).is_err());
         assert!(devices(given(r#"{"a":{}}"#), &Namespaces::default(), false).is_err());
         assert_eq!(devices(given("{}"), &Namespaces::default(), true), Ok(vec![]));

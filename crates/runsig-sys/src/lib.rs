@@ -24,6 +24,7 @@ pub mod fs;
 pub mod inside;
 pub mod mount;
 pub mod net;
+pub mod netlink;
 pub mod pidfd_info;
 pub mod process;
 pub mod run;

@@ -38,7 +38,7 @@ struct Linux {
     seccomp: Seccomp,
     apparmor: Enabled,
     selinux: Enabled,
-    intel_rdt: Enabled,
+    intel_rdt: IntelRdt,
     memory_policy: MemoryPolicy,
     mount_extensions: MountExtensions,
     net_devices: Enabled,
@@ -74,6 +74,13 @@ struct MemoryPolicy {
 #[derive(Serialize)]
 struct MountExtensions {
     idmap: Enabled,
+}
+
+#[derive(Serialize)]
+struct IntelRdt {
+    enabled: bool,
+    schemata: bool,
+    monitoring: bool,
 }
 
 #[derive(Serialize)]
@@ -118,7 +125,7 @@ fn linux() -> Linux {
         },
         apparmor: Enabled { enabled: true },
         selinux: Enabled { enabled: true },
-        intel_rdt: Enabled { enabled: false },
+        intel_rdt: IntelRdt { enabled: true, schemata: true, monitoring: true },
         memory_policy: MemoryPolicy { modes: known::memory_modes(), flags: known::memory_flags() },
         mount_extensions: MountExtensions { idmap: Enabled { enabled: true } },
         net_devices: Enabled { enabled: true },
@@ -159,6 +166,7 @@ mod tests {
             "/linux/seccomp/actions/0",
             "/linux/seccomp/knownFlags/0",
             "/linux/intelRdt/enabled",
+            "/linux/intelRdt/monitoring",
             "/linux/memoryPolicy/modes/0",
             "/linux/mountExtensions/idmap/enabled",
             "/linux/netDevices/enabled",
