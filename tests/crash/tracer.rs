@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use nix::errno::Errno;
 use nix::sys::ptrace::{self, Event, Options};
@@ -24,8 +24,7 @@ pub(crate) enum Ended {
 
 /// Runs `command` until its `strike`th system call (from 1) and kills it there.
 pub(crate) fn run(command: &Command, strike: usize) -> Ended {
-    let child = start_stopped(command);
-    let leader = Pid::from_raw(i32::try_from(child.id()).expect("a PID"));
+    let leader = start_stopped(command);
     let tracer =
         Tracer { leader, tasks: BTreeSet::from([leader]), entered: BTreeSet::new(), calls: 0, strike };
     tracer.run()
@@ -33,7 +32,8 @@ pub(crate) fn run(command: &Command, strike: usize) -> Ended {
 
 /// A shell that stops itself and then becomes the program: it can be seized without code of ours
 /// between fork and exec.
-fn start_stopped(command: &Command) -> Child {
+#[expect(clippy::zombie_processes, reason = "the tracer waits for it by its PID")]
+fn start_stopped(command: &Command) -> Pid {
     let child = Command::new("/bin/sh")
         .args(["-c", "kill -STOP $$; exec \"$@\"", "sh"])
         .arg(command.get_program())
@@ -49,7 +49,7 @@ fn start_stopped(command: &Command) -> Child {
     ptrace::seize(pid, options).expect("seize");
     kill(pid, Signal::SIGCONT).expect("continue");
     wait_for_exec(pid);
-    child
+    pid
 }
 
 fn wait_for_exec(pid: Pid) {

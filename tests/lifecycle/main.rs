@@ -4,6 +4,7 @@ mod bad_input;
 mod cgroups;
 mod descriptors;
 mod documents;
+mod drop_in;
 mod hooks;
 mod mounts;
 mod namespaces;
@@ -23,6 +24,7 @@ fn main() -> std::process::ExitCode {
         cgroups::CASES,
         descriptors::CASES,
         documents::CASES,
+        drop_in::CASES,
         hooks::CASES,
         mounts::CASES,
         namespaces::CASES,
