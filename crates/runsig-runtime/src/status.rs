@@ -61,7 +61,11 @@ impl Container {
     /// # Errors
     /// When the world cannot be looked at (a missing thing is no error: it means stopped).
     pub fn status(&self) -> Result<Status> {
-        Ok(self.look()?.0)
+        match (self.state.phase, self.state.init) {
+            (Phase::Created, Some(init)) if identity::has_ended(&init)? => Ok(Status::Stopped),
+            (Phase::Created, Some(_)) => self.status_of_the_living(),
+            _ => Ok(self.look()?.0),
+        }
     }
 
     /// The status now; and when init has exited but cannot end, who keeps it.
@@ -84,10 +88,14 @@ impl Container {
         if !life.exists() {
             return Ok((Status::Stopped, life));
         }
+        Ok((self.status_of_the_living()?, life))
+    }
+
+    fn status_of_the_living(&self) -> Result<Status> {
         if Cgroup::new(self.state.cgroup.clone()).is_frozen()? {
-            return Ok((Status::Paused, life));
+            return Ok(Status::Paused);
         }
-        Ok((if self.waits_for_start()? { Status::Created } else { Status::Running }, life))
+        Ok(if self.waits_for_start()? { Status::Created } else { Status::Running })
     }
 
     /// Whether init still reads the exec fifo: a writer can only be opened without blocking while

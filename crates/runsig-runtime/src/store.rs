@@ -232,21 +232,18 @@ impl Container {
     }
 }
 
+/// The whole of a regular file. A short read is its end: only then does read(2) stop early there.
 pub(crate) fn read_all(file: &OwnedFd) -> runsig_sys::Result<Vec<u8>> {
-    let size = fs::fstat(file.as_fd())?.size;
-    let mut bytes = vec![0; usize::try_from(size).unwrap_or(0) + 1];
+    let mut bytes = vec![0; 4096];
     let mut filled = 0;
     loop {
-        match fs::read(file.as_fd(), bytes.get_mut(filled..).unwrap_or_default())? {
-            0 => break,
-            n => filled += n,
+        filled += fs::read(file.as_fd(), bytes.get_mut(filled..).unwrap_or_default())?;
+        if filled < bytes.len() {
+            bytes.truncate(filled);
+            return Ok(bytes);
         }
-        if filled == bytes.len() {
-            bytes.resize(filled * 2, 0);
-        }
+        bytes.resize(filled * 4, 0);
     }
-    bytes.truncate(filled);
-    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! `list`: every container under the root.
 
-use runsig_runtime::Container;
+use runsig_runtime::{Container, State, Status};
+use runsig_signal::zap::Zap;
 
 use super::state::Shown;
 use crate::args::Args;
@@ -11,9 +12,10 @@ use crate::session::Session;
 pub(super) fn list(session: &Session<'_>, args: &Args) -> Result<()> {
     args.exactly(0)?;
     let json = args.wants_json("table");
-    let containers = containers(session)?;
+    // Only the JSON has room for what keeps an init that has exited, which takes a look into procfs.
+    let found = found(session, matches!(json, Ok(true)))?;
     let owners = Owners::new();
-    let shown: Vec<Shown<'_>> = containers.iter().filter_map(|c| show(session, c, &owners)).collect();
+    let shown: Vec<Shown<'_>> = found.iter().map(|found| found.shown(&owners)).collect();
     if args.flag("quiet") {
         return output::print(&ids(&shown));
     }
@@ -23,24 +25,44 @@ pub(super) fn list(session: &Session<'_>, args: &Args) -> Result<()> {
     output::print(&as_table(&shown))
 }
 
-fn containers(session: &Session<'_>) -> Result<Vec<Container>> {
+/// A container as it was looked at. Nothing of it is open any more: there may be more containers
+/// than one process may have descriptors.
+struct Found {
+    state: State,
+    status: Status,
+    pid: i32,
+    exiting: Option<Zap>,
+}
+
+impl Found {
+    fn look(container: Container, closely: bool) -> Result<Self> {
+        let (status, exiting) =
+            if closely { container.status_and_zap()? } else { (container.status()?, None) };
+        Ok(Self { pid: container.live_pid(status), state: container.state, status, exiting })
+    }
+
+    fn shown(&self, owners: &Owners) -> Shown<'_> {
+        let shown = Shown::with(&self.state, self.status, self.pid, owners.name(self.state.owner));
+        Shown { exiting: self.exiting.clone(), ..shown }
+    }
+}
+
+fn found(session: &Session<'_>, closely: bool) -> Result<Vec<Found>> {
     let root = session.store.root();
     let ids = session.store.ids()?;
     if ids.is_empty() && !session.root_is_default {
         // A root somebody asked for has to be there.
         std::fs::metadata(root).map_err(|error| Failure::io("open", root, &error))?;
     }
-    Ok(ids.iter().filter_map(|id| load(session, id)).collect())
+    Ok(ids.iter().filter_map(|id| look(session, id, closely)).collect())
 }
 
 /// One bad container must not hide the others.
-fn load(session: &Session<'_>, id: &str) -> Option<Container> {
-    session.store.load(id).map_err(|error| session.log.warning(&format!("load container {id}: {error}"))).ok()
-}
-
-fn show<'a>(session: &Session<'_>, container: &'a Container, owners: &Owners) -> Option<Shown<'a>> {
-    let shown = Shown::of(container, owners.name(container.state.owner));
-    shown.map_err(|error| session.log.warning(&format!("status for {}: {error}", container.id()))).ok()
+fn look(session: &Session<'_>, id: &str, closely: bool) -> Option<Found> {
+    let warn =
+        |what: &str, error: &dyn std::fmt::Display| session.log.warning(&format!("{what} {id}: {error}"));
+    let container = session.store.load(id).map_err(|error| warn("load container", &error)).ok()?;
+    Found::look(container, closely).map_err(|error| warn("status for", &error)).ok()
 }
 
 fn ids(shown: &[Shown<'_>]) -> String {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use runsig_runtime::{Container, Status};
+use runsig_runtime::{Container, State, Status};
 use runsig_signal::zap::Zap;
 use serde::Serialize;
 
@@ -38,19 +38,24 @@ fn no_annotations(annotations: &&BTreeMap<String, String>) -> bool {
 impl<'a> Shown<'a> {
     /// The container as it is now.
     pub(super) fn of(container: &'a Container, owner: String) -> Result<Self> {
-        let (state, (status, exiting)) = (&container.state, container.status_and_zap()?);
-        Ok(Self {
+        let (status, exiting) = container.status_and_zap()?;
+        Ok(Self { exiting, ..Self::with(&container.state, status, container.live_pid(status), owner) })
+    }
+
+    /// A container whose status is known; not looking for who keeps its init.
+    pub(super) fn with(state: &'a State, status: Status, pid: i32, owner: String) -> Self {
+        Self {
             oci_version: &state.oci_version,
             id: &state.id,
-            pid: container.live_pid(status),
+            pid,
             status,
             bundle: &state.bundle,
             rootfs: &state.rootfs,
             created: &state.created,
             annotations: &state.annotations,
             owner,
-            exiting,
-        })
+            exiting: None,
+        }
     }
 }
 
