@@ -89,9 +89,6 @@ fn fill(ctx: Context<'_>) -> Result<Vec<(CString, OwnedFd)>> {
 pub fn switch(plan: &InitPlan, prepared: &mut Prepared) -> Result<()> {
     let rootfs = wanted(plan)?;
     switch::switch(rootfs, prepared.root())?;
-    if plan.namespaces.mount {
-        switch::set_propagation(rootfs, prepared.root())?;
-    }
     if rootfs.setup_dev { device::reopen_null(prepared.root()) } else { Ok(()) }
 }
 
@@ -103,8 +100,8 @@ pub fn console_mount(prepared: &Prepared, slave: BorrowedFd<'_>) -> Result<()> {
     device::console(prepared.root(), slave)
 }
 
-/// Makes read-only and hides what is to be so. Everything that writes below /proc/sys (sysctls)
-/// has to be done by now.
+/// Makes read-only and hides what is to be so, and gives the tree its propagation. Everything that
+/// writes below /proc/sys (sysctls) has to be done by now.
 ///
 /// # Errors
 /// What could not be hidden or made read-only. A path that does not exist is none.
@@ -119,7 +116,9 @@ pub fn finalize(plan: &InitPlan, prepared: Prepared) -> Result<()> {
         }
     }
     mask::read_only_paths(prepared.root(), &rootfs.readonly_paths)?;
-    mask::mask_paths(prepared.root(), &rootfs.masked, rootfs.mount_label.as_deref())
+    mask::mask_paths(prepared.root(), &rootfs.masked, rootfs.mount_label.as_deref())?;
+    // Last: of an unbindable tree no part could be bound read-only any more.
+    if plan.namespaces.mount { switch::set_propagation(rootfs, prepared.root()) } else { Ok(()) }
 }
 
 fn wanted(plan: &InitPlan) -> Result<&Rootfs> {

@@ -155,6 +155,7 @@ fn a_shared_host_is_not_reached_by_what_the_container_mounts() {
         let mut prepared = prepare(&plan).unwrap();
         assert!(!mounted(host.join("rootfs")) && !mounted(host.join("rootfs/mnt")));
         switch(&plan, &mut prepared).unwrap();
+        finalize(&plan, prepared).unwrap();
         assert!(at("/").tags.contains("shared:"), "{:?}", at("/"));
         assert!(at("/mnt").tags.contains("shared:"));
     });
