@@ -4,12 +4,14 @@ mod bad_input;
 mod cgroups;
 mod descriptors;
 mod documents;
+mod fields;
 mod drop_in;
 mod hooks;
 mod mounts;
 mod namespaces;
 mod net_devices;
 mod process;
+mod resources;
 mod rootfs;
 mod rootless;
 mod safety;
@@ -24,12 +26,14 @@ fn main() -> std::process::ExitCode {
         cgroups::CASES,
         descriptors::CASES,
         documents::CASES,
+        fields::CASES,
         drop_in::CASES,
         hooks::CASES,
         mounts::CASES,
         namespaces::CASES,
         net_devices::CASES,
         process::CASES,
+        resources::CASES,
         rootfs::CASES,
         rootless::CASES,
         safety::CASES,
