@@ -22,6 +22,9 @@ pub enum StopWould {
     Signal,
     /// Send it the signal because init would not get it.
     Forward,
+    /// Nothing at first: it is an init that would not get the signal, and its children are asked in its
+    /// place. When it does not end with them it is killed.
+    Wait,
     /// Kill it at once: it is an init that would not get the signal, and nobody else can.
     Kill,
     /// Leave it to the kernel, which kills it when init ends.
@@ -39,6 +42,7 @@ impl StopWould {
         match self {
             Self::Signal => "gets the signal",
             Self::Forward => "gets the signal in init's place",
+            Self::Wait => "ends with its children, or is killed",
             Self::Kill => "killed at once",
             Self::Zap => "zapped when init ends",
             Self::KillAfterInit => "killed when init has ended",
@@ -88,6 +92,7 @@ pub fn table(target: &Target, signal: Signal, scope: StopScope, on_dropped: OnDr
         row.stop = match (row.disposition, row.init, deaf) {
             (Disposition::Ended, ..) => StopWould::Nothing,
             (_, true, true) if on_dropped == OnDropped::Kill || !heirs => StopWould::Kill,
+            (_, true, true) => StopWould::Wait,
             (_, false, _) if scope != StopScope::Init => StopWould::Signal,
             (_, false, true) if on_dropped == OnDropped::Forward && children.contains(&row.pid) => {
                 StopWould::Forward

@@ -169,7 +169,7 @@ pub(crate) fn tables() {
     eventually("children", || container.members().iter().filter(|pid| sleeps(pid)).count() == 2);
     let rows = table(&container.target, Signal::TERM, StopScope::Init, OnDropped::Forward).unwrap();
     let summary: Vec<_> = rows.iter().map(|row| (row.inside, row.init, row.disposition, row.stop)).collect();
-    assert_eq!(summary[0], (Some(1), true, Disposition::Dropped, StopWould::Signal));
+    assert_eq!(summary[0], (Some(1), true, Disposition::Dropped, StopWould::Wait));
     for row in &summary[1..] {
         assert_eq!((row.1, row.2, row.3), (false, Disposition::Fatal, StopWould::Forward));
     }

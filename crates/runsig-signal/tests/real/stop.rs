@@ -68,7 +68,7 @@ pub(crate) fn dry() {
     let dry = dry_run(&Request { target: &container.target, policy: policy(TERM_PLAN) }).unwrap();
     assert!(dry.running && !dry.paused);
     let would: Vec<StopWould> = dry.processes.iter().map(|row| row.stop).collect();
-    assert_eq!(would, [StopWould::Signal, StopWould::Forward]);
+    assert_eq!(would, [StopWould::Wait, StopWould::Forward]);
     let json = serde_json::to_value(&dry).unwrap();
     assert_eq!(json["stages"][0]["waitMs"], 10_000);
     assert_eq!(json["onDropped"], "forward");
