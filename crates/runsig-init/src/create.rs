@@ -48,6 +48,8 @@ fn make_root(plan: &InitPlan, procfs: &mut ProcFs, sync: &Sync) -> Result<()> {
         return set_kernel(plan, procfs);
     }
     let mut prepared = rootfs::prepare(plan)?;
+    // Where runc runs createContainer hooks, and hooks rely on it.
+    fs::fchdir(prepared.root()).during_at(Op::PrepareRoot, c"/")?;
     run_hooks(plan, sync)?;
     rootfs::switch(plan, &mut prepared)?;
     make_cwd(plan)?;

@@ -3,14 +3,13 @@
 //! Owns: running a program with the state on its standard input, bounded in time.
 //! Must not: decide what a failure means for the container.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::ffi::{CStr, CString};
 
 use runsig_proto::plan::Hook;
-use runsig_sys::process::{POLLIN, PollFd};
-use runsig_sys::{Errno, OwnedFd, process, signal};
+use runsig_sys::process::{self, CStrArray, ExitStatus, POLLIN, PollFd, WaitFor};
+use runsig_sys::run::Run;
+use runsig_sys::spawn::Child;
+use runsig_sys::{BorrowedFd, Errno, OwnedFd, fs, signal};
 
 use crate::error::{Error, Result};
 use crate::state::OciState;
@@ -28,58 +27,54 @@ pub fn run(kind: &'static str, hooks: &[Hook], state: &OciState) -> Result<()> {
 }
 
 fn run_one(hook: &Hook, state: &[u8]) -> std::result::Result<(), String> {
-    let path = OsStr::from_bytes(hook.path.as_bytes());
-    let mut command = Command::new(path);
-    if let Some((name, rest)) = hook.args.split_first() {
-        command.arg0(OsStr::from_bytes(name.as_bytes()));
-        command.args(rest.iter().map(|arg| OsStr::from_bytes(arg.as_bytes())));
-    }
-    command.env_clear();
-    for pair in &hook.env {
-        let bytes = pair.as_bytes();
-        if let Some(at) = bytes.iter().position(|b| *b == b'=') {
-            let (key, value) = bytes.split_at(at);
-            command.env(OsStr::from_bytes(key), OsStr::from_bytes(value.get(1..).unwrap_or_default()));
-        }
-    }
-    let input = state_input(state).map_err(|errno| format!("memfd: {errno}"))?;
-    let output = OutputFile::new().map_err(|errno| format!("memfd: {errno}"))?;
-    let (out, err) = output.handles().map_err(|errno| format!("memfd: {errno}"))?;
-    let mut child = command
-        .stdin(input)
-        .stdout(out)
-        .stderr(err)
-        .spawn()
-        .map_err(|e| format!("fork/exec {}: {}", path.to_string_lossy(), Errno::from_io(&e)))?;
-    match wait(&mut child, hook.timeout)? {
-        status if status.success() => Ok(()),
-        status => Err(format!("{}{}", describe(status), output.text())),
+    let memfd = |errno| format!("memfd: {errno}");
+    let input = state_input(state).map_err(memfd)?;
+    let output = fs::memfd_data(c"hook-output").map_err(memfd)?;
+    let child = start(hook, [input.as_fd(), output.as_fd(), output.as_fd()])
+        .map_err(|errno| format!("fork/exec {}: {errno}", hook.path.to_string_lossy()))?;
+    match wait(&child, hook.timeout)? {
+        ExitStatus::Exited(0) => Ok(()),
+        status => Err(format!("{}{}", describe(status), printed(&output))),
     }
 }
 
 /// The state as a file to read: a hook that never reads it cannot make us wait, as a pipe would.
-fn state_input(state: &[u8]) -> runsig_sys::Result<Stdio> {
-    let file = runsig_sys::fs::memfd(c"hook-state")?;
-    runsig_sys::fs::write_all(file.as_fd(), state)?;
-    runsig_sys::fs::seek_to(file.as_fd(), 0)?;
-    Ok(std::fs::File::from(file).into())
+fn state_input(state: &[u8]) -> runsig_sys::Result<OwnedFd> {
+    let file = fs::memfd_data(c"hook-state")?;
+    fs::write_all(file.as_fd(), state)?;
+    fs::seek_to(file.as_fd(), 0)?;
+    Ok(file)
+}
+
+/// Starts the hook with no signal blocked. The standard library would hand on our mask, and in
+/// front of a container we block every signal.
+fn start(hook: &Hook, stdio: [BorrowedFd<'_>; 3]) -> runsig_sys::Result<Child> {
+    let args: Vec<&CStr> = match hook.args.as_slice() {
+        [] => vec![&hook.path],
+        args => args.iter().map(CString::as_c_str).collect(),
+    };
+    let mut argv_room = vec![std::ptr::null(); args.len() + 1];
+    let mut envp_room = vec![std::ptr::null(); hook.env.len() + 1];
+    runsig_sys::run::run(&Run {
+        path: &hook.path,
+        argv: &CStrArray::new(args.into_iter(), &mut argv_room)?,
+        envp: &CStrArray::new(hook.env.iter().map(CString::as_c_str), &mut envp_room)?,
+        stdio,
+    })
 }
 
 /// Waits for the hook's end, at most its timeout; past that it is killed.
-fn wait(child: &mut Child, timeout: Option<u32>) -> std::result::Result<ExitStatus, String> {
-    let failed = |e: std::io::Error| format!("wait: {}", Errno::from_io(&e));
-    let Some(seconds) = timeout else { return child.wait().map_err(failed) };
-    // The child is ours and not reaped, so its number cannot belong to another process.
-    let pidfd = process::pidfd_open(child.id().cast_signed()).map_err(|e| format!("pidfd_open: {e}"))?;
+fn wait(child: &Child, timeout: Option<u32>) -> std::result::Result<ExitStatus, String> {
+    let Some(seconds) = timeout else { return reap(child) };
     let deadline = process::monotonic_ns().saturating_add(u64::from(seconds) * 1_000_000_000);
     loop {
         let left = deadline.saturating_sub(process::monotonic_ns());
-        let mut fds = [PollFd { fd: pidfd.raw(), events: POLLIN, revents: 0 }];
-        match process::poll(&mut fds, (left / 1_000_000).cast_signed() + i64::from(left > 0)) {
-            Ok(1) => return child.wait().map_err(failed),
+        let mut fds = [PollFd { fd: child.pidfd.raw(), events: POLLIN, revents: 0 }];
+        match process::poll(&mut fds, left.div_ceil(1_000_000).cast_signed()) {
+            Ok(1) => return reap(child),
             Ok(_) if left == 0 => {
-                let _ = child.kill();
-                let _ = child.wait();
+                let _ = process::pidfd_send_signal(child.pidfd.as_fd(), 9);
+                let _ = reap(child);
                 return Err(format!("hook ran past specified timeout of {seconds}.0s"));
             }
             Ok(_) | Err(Errno::EINTR) => {}
@@ -88,41 +83,31 @@ fn wait(child: &mut Child, timeout: Option<u32>) -> std::result::Result<ExitStat
     }
 }
 
+fn reap(child: &Child) -> std::result::Result<ExitStatus, String> {
+    match process::wait(WaitFor::Pidfd(child.pidfd.as_fd()), false) {
+        Ok(Some((_, status))) => Ok(status),
+        Ok(None) => Err(format!("wait: {}", Errno::ECHILD)),
+        Err(errno) => Err(format!("wait: {errno}")),
+    }
+}
+
 fn describe(status: ExitStatus) -> String {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("exit status {code}"),
-        (None, Some(number)) => {
+    match status {
+        ExitStatus::Exited(code) => format!("exit status {code}"),
+        ExitStatus::Killed { signal: number, core } => {
             let words = signal::words(number).map_or_else(|| format!("signal {number}"), str::to_owned);
-            format!("signal: {words}{}", if status.core_dumped() { " (core dumped)" } else { "" })
+            format!("signal: {words}{}", if core { " (core dumped)" } else { "" })
         }
-        (None, None) => "unknown status".to_owned(),
     }
 }
 
-/// What a hook prints goes into memory, so that a hook that fails can be quoted.
-struct OutputFile {
-    fd: OwnedFd,
-}
-
-impl OutputFile {
-    fn new() -> runsig_sys::Result<Self> {
-        runsig_sys::fs::memfd(c"hook-output").map(|fd| Self { fd })
-    }
-
-    fn handles(&self) -> runsig_sys::Result<(Stdio, Stdio)> {
-        // One open file with one position: both streams append to it in the order they are written.
-        let one = runsig_sys::fs::dup(self.fd.as_fd(), 3)?;
-        let two = runsig_sys::fs::dup(self.fd.as_fd(), 3)?;
-        Ok((std::fs::File::from(one).into(), std::fs::File::from(two).into()))
-    }
-
-    fn text(&self) -> String {
-        let mut buffer = [0u8; 2048];
-        let n = runsig_sys::fs::pread(self.fd.as_fd(), &mut buffer, 0).unwrap_or(0);
-        match String::from_utf8_lossy(buffer.get(..n).unwrap_or_default()).trim() {
-            "" => String::new(),
-            text => format!(", output: {}", text.replace('\n', "; ")),
-        }
+/// What a hook printed, so that one that fails can be quoted.
+fn printed(output: &OwnedFd) -> String {
+    let mut buffer = [0u8; 2048];
+    let n = fs::pread(output.as_fd(), &mut buffer, 0).unwrap_or(0);
+    match String::from_utf8_lossy(buffer.get(..n).unwrap_or_default()).trim() {
+        "" => String::new(),
+        text => format!(", output: {}", text.replace('\n', "; ")),
     }
 }
 
@@ -159,6 +144,14 @@ mod tests {
         let error =
             run("prestart", &[sh("exit 0", None), sh("echo why; exit 3", None)], &state()).unwrap_err();
         assert_eq!(error.to_string(), "error running prestart hook #1: exit status 3, output: why");
+    }
+
+    #[test]
+    fn a_hook_has_no_signal_blocked() {
+        let before = signal::set_mask(signal::SigSet::ALL).unwrap();
+        let error = run("prestart", &[sh("kill -TERM $$", None)], &state()).unwrap_err();
+        signal::set_mask(before).unwrap();
+        assert_eq!(error.to_string(), "error running prestart hook #0: signal: terminated");
     }
 
     #[test]

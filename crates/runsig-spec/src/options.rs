@@ -109,7 +109,11 @@ impl Options {
     fn take(&mut self, word: &str) -> bool {
         if let Some((_, on, attr)) = ATTRIBUTES.iter().find(|(known, ..)| *known == word) {
             self.attributes = true;
-            change(&mut self.set, &mut self.clear, *on, *attr);
+            if !*on && (is_atime(*attr) || *attr == m::ATTR_NODIRATIME) {
+                take_back(&mut self.set, &mut self.clear, *attr);
+            } else {
+                change(&mut self.set, &mut self.clear, *on, *attr);
+            }
         } else if let Some((_, flag)) = PROPAGATION.iter().find(|(known, _)| *known == word) {
             self.propagation.push(*flag);
         } else if let Some((_, on, attr)) = recursive_attribute(word) {
@@ -162,8 +166,7 @@ impl Options {
 /// Records a change, the later word winning. The three access-time modes are one setting of which
 /// the kernel wants the old value cleared whenever a new one is set.
 fn change(set: &mut u64, clear: &mut u64, on: bool, attr: u64) {
-    let atime = attr & m::ATTR_ATIME_MASK != 0 || attr == m::ATTR_RELATIME;
-    if !atime {
+    if !is_atime(attr) {
         let (to, from) = if on { (set, clear) } else { (clear, set) };
         *to |= attr;
         *from &= !attr;
@@ -175,6 +178,22 @@ fn change(set: &mut u64, clear: &mut u64, on: bool, attr: u64) {
         *clear |= m::ATTR_ATIME_MASK;
     }
     // What is left is `norelatime`. No kernel does that: relatime is what is done without a word.
+}
+
+/// Takes back a word about access times. For the mount itself such words mean what they mean to
+/// mount(2), and so to runc: a mode that nobody names stays as it is at the source, and `atime`
+/// names none.
+fn take_back(set: &mut u64, clear: &mut u64, attr: u64) {
+    if attr != m::ATTR_NODIRATIME && attr != m::ATTR_RELATIME && *set & m::ATTR_ATIME_MASK == attr {
+        *clear &= !m::ATTR_ATIME_MASK;
+    }
+    *set &= !attr;
+    // It is an option all the same, and a bind mount with any option keeps no `nosymfollow`.
+    *clear |= m::ATTR_NOSYMFOLLOW & !*set;
+}
+
+fn is_atime(attr: u64) -> bool {
+    attr & m::ATTR_ATIME_MASK != 0 || attr == m::ATTR_RELATIME
 }
 
 fn recursive_attribute(word: &str) -> Option<&'static (&'static str, bool, u64)> {
@@ -245,22 +264,28 @@ mod tests {
         for (word, on, attr) in ATTRIBUTES {
             let options = parsed(&[word]);
             let recursive = parsed(&[&format!("r{word}")]);
-            assert_eq!(
-                (options.set, options.clear),
-                (recursive.set_recursive, recursive.clear_recursive),
-                "{word}"
-            );
+            let (plain, whole) =
+                ((options.set, options.clear), (recursive.set_recursive, recursive.clear_recursive));
             assert_eq!((options.set_recursive, options.clear_recursive, recursive.set), (0, 0, 0), "{word}");
             assert_eq!(options.data, [], "{word}");
-            let atime = word.contains("atime") && !word.contains("dir");
-            if word == "norelatime" {
-                assert_eq!((options.set, options.clear), (0, 0));
-            } else if atime {
-                assert_eq!(options.set, if on { attr } else { 0 }, "{word}");
-                assert_eq!(options.clear, m::ATTR_ATIME_MASK, "{word}");
+            if word.contains("atime") && !on {
+                // Only the recursive word changes access times: the other means what it means to mount(2).
+                assert_eq!(plain, (0, m::ATTR_NOSYMFOLLOW), "{word}");
             } else {
-                assert_eq!((options.set, options.clear), if on { (attr, 0) } else { (0, attr) }, "{word}");
+                assert_eq!(plain, whole, "{word}");
             }
+            let wanted = match word {
+                "norelatime" => (0, 0),
+                _ if !is_atime(attr) => {
+                    if on {
+                        (attr, 0)
+                    } else {
+                        (0, attr)
+                    }
+                }
+                _ => (if on { attr } else { 0 }, m::ATTR_ATIME_MASK),
+            };
+            assert_eq!(whole, wanted, "{word}");
         }
     }
 
@@ -271,6 +296,18 @@ mod tests {
         assert_eq!(parsed(&["noatime", "strictatime"]).set, m::ATTR_STRICTATIME, "one mode at a time");
         assert_eq!(parsed(&["noatime", "relatime"]).set, m::ATTR_RELATIME);
         assert_eq!(parsed(&["ridmap", "idmap"]).idmap, Some(false));
+    }
+
+    #[test]
+    fn access_times_nobody_names_stay() {
+        for words in
+            [&["noatime", "atime"][..], &["strictatime", "nostrictatime"], &["nodiratime", "diratime"]]
+        {
+            let options = parsed(words);
+            assert_eq!((options.set, options.clear), (0, m::ATTR_NOSYMFOLLOW), "{words:?}");
+        }
+        let options = parsed(&["noatime", "norelatime", "diratime", "nostrictatime"]);
+        assert_eq!((options.set, options.clear & m::ATTR_ATIME_MASK), (m::ATTR_NOATIME, m::ATTR_ATIME_MASK));
     }
 
     #[test]

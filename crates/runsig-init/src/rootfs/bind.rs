@@ -9,8 +9,8 @@ use runsig_proto::plan::Mount;
 use runsig_sys::fd::CWD;
 use runsig_sys::fs;
 use runsig_sys::mount::{
-    self, ATTR_ATIME_MASK, ATTR_IDMAP, ATTR_NODEV, ATTR_NODIRATIME, ATTR_NOEXEC, ATTR_NOSUID, ATTR_RDONLY,
-    AttrChange,
+    self, ATTR_ATIME_MASK, ATTR_IDMAP, ATTR_NODEV, ATTR_NODIRATIME, ATTR_NOEXEC, ATTR_NOSUID,
+    ATTR_NOSYMFOLLOW, ATTR_RDONLY, AttrChange,
 };
 use runsig_sys::{BorrowedFd, Errno, OwnedFd};
 
@@ -20,7 +20,9 @@ use super::path::{LastLink, Make};
 use crate::error::Result;
 
 /// What a bind mount with any option word does not keep from its source.
-const NOT_KEPT: u64 = ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC;
+const NOT_KEPT: u64 = ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC | NEVER_LOCKED;
+/// What of it no user namespace locks.
+const NEVER_LOCKED: u64 = ATTR_NOSYMFOLLOW;
 
 /// Binds `source` (or the tree that was made of it already) at the mount's destination: onto a
 /// file for a file, onto a directory for a directory.
@@ -38,7 +40,7 @@ pub(super) fn mount(
     let make = if is_directory { Make::Directory } else { Make::File };
     let place = destination(ctx, m, make, LastLink::Follow, magic == fs::PROC_SUPER_MAGIC)?;
     // The host's tree has no locked attributes to stop us, so we leave alone what would be locked.
-    let not_kept = if ours || !ctx.plan.namespaces.user { NOT_KEPT } else { 0 };
+    let not_kept = if ours || !ctx.plan.namespaces.user { NOT_KEPT } else { NEVER_LOCKED };
     set_attributes(m, tree.as_fd(), not_kept).map_err(fail)?;
     attach(m, tree.as_fd(), place.fd.as_fd())?;
     Ok(tree)
@@ -70,16 +72,19 @@ pub(super) fn view(m: &Mount, directory: &CStr) -> core::result::Result<OwnedFd,
 }
 
 /// Gives the detached tree the attributes the mount asks for, and only then it becomes visible.
-/// Without any word it stays as it is; with one, it loses `not_kept` too.
+/// Without any word it stays as it is; with one, it loses `not_kept` too. As for mount(2), a word
+/// about access times, `nodiratime` too, decides about all of them; without one they stay.
 fn set_attributes(m: &Mount, tree: BorrowedFd<'_>, not_kept: u64) -> core::result::Result<(), Errno> {
     let set = m.set & !ATTR_IDMAP;
     if set | m.clear != 0 {
-        let change = AttrChange { set, clear: cleared(set, m.clear | not_kept), ..Default::default() };
+        let clear =
+            |clear| cleared(set, clear | if set & ATTR_NODIRATIME != 0 { ATTR_ATIME_MASK } else { 0 });
+        let change = AttrChange { set, clear: clear(m.clear | not_kept), ..Default::default() };
         match mount::mount_setattr(tree, &change) {
             // In a user namespace the source's attributes can be locked: then they stay, unless
             // the bundle wants them off, which fails again.
             Err(Errno::EPERM) => {
-                let change = AttrChange { clear: cleared(set, m.clear), ..change };
+                let change = AttrChange { clear: clear(m.clear | NEVER_LOCKED), ..change };
                 mount::mount_setattr(tree, &change)?;
             }
             other => other?,
