@@ -38,6 +38,16 @@ pub fn set_up(plan: &InitPlan, mount: impl FnOnce(BorrowedFd<'_>) -> Result<()>)
     for stream in 0..3 {
         fs::dup_to(slave.as_fd(), stream, false).during(Op::Console)?;
     }
+    // The session that a resident init leaves the terminal to does not exist yet.
+    if plan.resident.is_some() { Ok(()) } else { control() }
+}
+
+/// Makes the terminal on standard input the controlling one of our session, with our process group
+/// in its foreground.
+///
+/// # Errors
+/// [`Op::Console`].
+pub fn control() -> Result<()> {
     term::set_controlling(BorrowedFd::from_raw(0)).during_at(Op::Console, c"controlling terminal")
 }
 

@@ -11,12 +11,15 @@ use crate::error::{During, Failure, Result};
 use crate::procfs::ProcFs;
 use crate::sync::Sync;
 use crate::words::Text;
-use crate::{console, hooks, namespaces, program, rootfs, security};
+use crate::{console, hooks, namespaces, program, resident, rootfs, security};
 
 /// Makes the container and becomes its program. Returns only on failure.
 pub fn run(mut plan: InitPlan, sync: &mut Sync) -> Failure {
     let steps = |plan: &mut InitPlan, sync: &mut Sync| {
-        make(plan, sync)?;
+        let mut procfs = make(plan, sync)?;
+        // From here on, where an init is to stay, we are its child.
+        resident::stay(plan, &mut procfs)?;
+        program::confine(plan, &mut procfs)?;
         let path = program::settle(plan, sync)?;
         let state = program::announce(sync)?;
         program::await_start(plan, sync)?;
@@ -28,14 +31,14 @@ pub fn run(mut plan: InitPlan, sync: &mut Sync) -> Failure {
     }
 }
 
-fn make(plan: &mut InitPlan, sync: &Sync) -> Result<()> {
-    let procfs = &mut ProcFs::default();
-    namespaces::enter(&plan.namespaces, procfs)?;
+fn make(plan: &mut InitPlan, sync: &Sync) -> Result<ProcFs> {
+    let mut procfs = ProcFs::default();
+    namespaces::enter(&plan.namespaces, &mut procfs)?;
     process::setsid().during_at(Op::Session, c"setsid")?;
-    security::join_keyring(plan, procfs)?;
+    security::join_keyring(plan, &mut procfs)?;
     namespaces::bring_up_loopback(plan)?;
-    make_root(plan, procfs, sync)?;
-    program::confine(plan, procfs)
+    make_root(plan, &mut procfs, sync)?;
+    Ok(procfs)
 }
 
 /// The file system and what can only be done at one point of making it: hooks that still see the

@@ -29,6 +29,7 @@ pub mod namespaces;
 pub mod placement;
 pub mod procfs;
 pub mod program;
+pub mod resident;
 pub mod rootfs;
 pub mod security;
 pub mod signals;

@@ -156,6 +156,8 @@ wire_enum! {
         Session = 40,
         /// Setting resource limit number `subject`.
         Rlimit = 41,
+        /// Starting the main process of a resident init.
+        Fork = 42,
     }
 }
 
@@ -206,6 +208,7 @@ impl Op {
             Self::NetDevice => "moving a network device",
             Self::Session => "starting a session",
             Self::Rlimit => "error setting rlimit type",
+            Self::Fork => "starting the main process",
         }
     }
 }

@@ -38,6 +38,36 @@ wire_struct! {
         pub keyring: Option<CString>,
         /// The program.
         pub process: Process,
+        /// Stay as the container's PID 1 and run the program as a child.
+        pub resident: Option<Resident>,
+    }
+}
+
+wire_struct! {
+    /// How an init that stays treats signals and the end of its main process.
+    pub struct Resident {
+        /// Who gets a signal that the init gets.
+        pub forward: Forward,
+        /// Signals to forward as others: (from, to); 0 drops it.
+        pub rewrite: Vec<(u32, u32)>,
+        /// What the others are sent when the main process has ended.
+        pub stop_signal: u32,
+        /// How long they have then, in milliseconds; 0: nothing is sent, the init ends at once.
+        pub linger_ms: u64,
+        /// Exit codes to end with in the place of others: (from, to).
+        pub exit_remap: Vec<(u32, u32)>,
+    }
+}
+
+wire_enum! {
+    /// Who gets a signal that a resident init gets.
+    pub enum Forward {
+        /// The main process.
+        Child = 1,
+        /// The main process's group.
+        Group = 2,
+        /// Every process of the container.
+        All = 3,
     }
 }
 

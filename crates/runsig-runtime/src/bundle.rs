@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use runsig_cgroup::{Driver, Host, Paths, Request};
+use runsig_signal::config::Config;
 use runsig_spec::{LoadOptions, Plan};
 use runsig_sys::process;
 
@@ -24,7 +25,8 @@ pub(crate) fn load(globals: &Globals, options: &CreateOptions) -> Result<Plan> {
         seccomp_cache: Some(&cache),
         ..host_facts(&options.id)
     };
-    let plan = runsig_spec::load(&options.bundle, &host)?;
+    let mut plan = runsig_spec::load(&options.bundle, &host)?;
+    plan.init.resident = runsig_signal::resident::find(options.init, &plan.annotations, &Config::default())?;
     plan.warnings.iter().for_each(|warning| globals.warn(warning));
     Ok(plan)
 }

@@ -11,8 +11,10 @@ use std::path::{Path, PathBuf};
 
 use runsig_cgroup::Cgroup;
 use runsig_proto::Op;
+use runsig_proto::plan::Forward;
 use runsig_signal::identity::Identity;
-use runsig_signal::target::PidNamespace;
+use runsig_signal::procfs;
+use runsig_signal::target::{PidNamespace, ResidentInit};
 use runsig_spec::Plan;
 use runsig_sys::process::{self, CLONE_NEWCGROUP, CLONE_NEWNET, CLONE_NEWPID, CLONE_NEWTIME, CLONE_NEWUSER};
 use runsig_sys::spawn::Child;
@@ -108,6 +110,12 @@ pub(crate) fn make(
     console: Option<OwnedFd>,
 ) -> Result<Made> {
     check_preserved(&mut plan, options)?;
+    if plan.init.resident.is_some() && plan.new_namespaces & CLONE_NEWPID == 0 {
+        globals.warn(
+            "the PID namespace is not the container's own: the resident init is not PID 1 but a subreaper, \
+             and others may end it",
+        );
+    }
     let store = Store::new(&globals.root);
     let mut state = first_state(options, &plan, crate::bundle::cgroup_paths(globals, &plan, &options.id)?)?;
     state.resctrl = plan.intel_rdt.as_ref().map(|rdt| Resctrl::find()?.plan(rdt, &options.id)).transpose()?;
@@ -149,6 +157,11 @@ fn first_state(options: &CreateOptions, plan: &Plan, cgroup: runsig_cgroup::Path
         namespaces: plan.new_namespaces | joined,
         pid_namespace: pid_namespace(plan.new_namespaces, joined),
         pid_namespace_inode: None,
+        resident: plan.init.resident.as_ref().map(|wanted| ResidentInit {
+            main: None,
+            forwards_to_all: wanted.forward == Forward::All,
+            hurries: wanted.linger_ms == 0,
+        }),
         seccomp_listener: plan.seccomp_listener.as_ref().map(ListenerRecord::from),
         poststart: plan.hooks.poststart.iter().map(HookRecord::from).collect(),
         poststop: plan.hooks.poststop.iter().map(HookRecord::from).collect(),
@@ -171,6 +184,12 @@ fn absolute(path: &Path) -> Result<PathBuf> {
 
 fn identity(pid: i32) -> Result<Identity> {
     Identity::of(pid).ok_or_else(|| Error::io("read start time of process", pid.to_string())(Errno::ESRCH))
+}
+
+/// The one child of a resident init that has just been made.
+fn main_process(init: i32) -> Result<i32> {
+    let lost = || Error::io("find the main process of init", init.to_string())(Errno::ESRCH);
+    procfs::children(init).first().copied().ok_or_else(lost)
 }
 
 /// The PID namespace of a child of ours; only for telling later who else was in it.
@@ -366,11 +385,15 @@ impl<'a> Builder<'a> {
             .map_err(|error| about_cpus(error, self.plan))?;
         self.container.state.init = Some(identity(pid)?);
         self.container.state.pid_namespace_inode = namespace_inode(pid);
+        if let Some(resident) = &mut self.container.state.resident {
+            resident.main = Some(identity(main_process(pid)?)?);
+        }
         self.container.state.phase = Phase::Created;
         self.container.save()?;
         publish(self.options.pid_file.as_deref(), self.options.pidfd_socket.as_deref(), &launched.child)?;
         let hooks_follow = !self.plan.init.start_container.is_empty();
-        Ok(if hooks_follow { self.container.state.oci(Status::Created, pid).to_json() } else { Vec::new() })
+        let inside = || self.container.state.oci(Status::Created, pid_inside(pid)).to_json();
+        Ok(if hooks_follow { inside() } else { Vec::new() })
     }
 }
 
@@ -405,6 +428,14 @@ pub(crate) fn publish(pid_file: Option<&Path>, pidfd_socket: Option<&Path>, chil
     Ok(())
 }
 
+/// What a child of ours calls itself, for hooks that run inside (runtime.md, State): the last number
+/// of NSpid in <https://man7.org/linux/man-pages/man5/proc_pid_status.5.html>.
+fn pid_inside(pid: i32) -> i32 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
+    numbers.split_ascii_whitespace().last().and_then(|number| number.parse().ok()).unwrap_or(pid)
+}
+
 /// The runtime's side of the conversation.
 pub(crate) struct Answers<'a> {
     pub(crate) plan: &'a Plan,
@@ -417,17 +448,25 @@ impl Listener for Answers<'_> {
         let state = self.state.oci(Status::Creating, self.child.pid);
         hooks::run("prestart", &self.plan.hooks.prestart, &state)?;
         hooks::run("createRuntime", &self.plan.hooks.create_runtime, &state)?;
-        Ok(if self.plan.init.create_container.is_empty() { Vec::new() } else { state.to_json() })
+        let inside = || self.state.oci(Status::Creating, pid_inside(self.child.pid)).to_json();
+        Ok(if self.plan.init.create_container.is_empty() { Vec::new() } else { inside() })
     }
 
     fn seccomp_listener(&mut self, number: i32) -> Result<()> {
         let Some(listener) = &self.plan.seccomp_listener else {
             return Err(Error::Invalid("seccomp listenerPath is not set".to_owned()));
         };
-        let fd = process::pidfd_getfd(self.child.pidfd.as_fd(), number)
-            .map_err(Error::io("get seccomp fd of process", self.child.pid.to_string()))?;
+        // Whoever loads a filter speaks to us: the main process, where init is a resident one.
+        let failed = |pid: i32| Error::io("get seccomp fd of process", pid.to_string());
+        let (pid, fd) = if self.plan.init.resident.is_some() {
+            let pid = main_process(self.child.pid)?;
+            let main = process::pidfd_open(pid).map_err(failed(pid))?;
+            (pid, process::pidfd_getfd(main.as_fd(), number))
+        } else {
+            (self.child.pid, process::pidfd_getfd(self.child.pidfd.as_fd(), number))
+        };
         let state = self.state.oci(Status::Creating, self.child.pid);
-        notify::send_seccomp_listener(listener, fd.as_fd(), self.child.pid, &state)
+        notify::send_seccomp_listener(listener, fd.map_err(failed(pid))?.as_fd(), pid, &state)
     }
 }
 

@@ -194,6 +194,7 @@ impl Exec<'_> {
             start_container: Vec::new(),
             keyring: None,
             process: Process { rlimits: self.plan.rlimits.clone(), ..self.plan.process.clone() },
+            resident: None,
         })
     }
 

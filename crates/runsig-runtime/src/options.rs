@@ -71,6 +71,8 @@ pub struct CreateOptions {
     pub no_new_keyring: bool,
     /// How many descriptors from 3 on the container gets.
     pub preserve_fds: u32,
+    /// A resident init, whatever annotations and settings say.
+    pub init: bool,
 }
 
 /// Options of `run`.

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use runsig_proto::plan::Hook;
 use runsig_signal::identity::Identity;
-use runsig_signal::target::PidNamespace;
+use runsig_signal::target::{PidNamespace, ResidentInit};
 use runsig_spec::plan::SeccompListener;
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +54,9 @@ pub struct State {
     /// The inode of that namespace, while init lives or after.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pid_namespace_inode: Option<u64>,
+    /// Its init is a resident one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resident: Option<ResidentInit>,
     /// Who gets the seccomp listener of an exec.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seccomp_listener: Option<ListenerRecord>,

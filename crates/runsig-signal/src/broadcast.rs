@@ -83,7 +83,8 @@ fn inside_namespace(target: &Target, signal: Signal, whom: Whom) -> Result<()> {
             return Err(Error::sys(what)(errno));
         }
     }
-    if whom == Whom::All {
+    // A resident init would hand it on to those who have it.
+    if whom == Whom::All && target.resident.is_none() {
         init.send(signal)?;
     }
     Ok(())
@@ -92,8 +93,8 @@ fn inside_namespace(target: &Target, signal: Signal, whom: Whom) -> Result<()> {
 /// In a PID namespace that others use too: hold the cgroup still, signal each, let go.
 fn one_by_one(target: &Target, signal: Signal, whom: Whom) -> Result<()> {
     let spared = match whom {
-        Whom::Others => target.init.map(|init| init.pid),
-        Whom::All => None,
+        Whom::All if signal == Signal::KILL || target.resident.is_none() => None,
+        Whom::All | Whom::Others => target.init.map(|init| init.pid),
     };
     let Some(group) = &target.group else { return chase(target, signal, spared) };
     // The first refusal is reported, but it spares nobody else.

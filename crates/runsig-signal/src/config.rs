@@ -8,6 +8,13 @@
 //!
 //! [stop]
 //! plan = "TERM:10s,KILL"
+//!
+//! [init]
+//! enabled = true              # a resident init in every container
+//! forward = "all"             # child, group, all
+//! rewrite = "TERM=QUIT,HUP=0"
+//! linger = "5s"
+//! exit-remap = "143=0"
 //! ```
 //!
 //! Owns: reading the file, once and only when a verb asks for a setting that nobody nearer has set.
@@ -33,6 +40,8 @@ pub struct Settings {
     pub kill: KillSettings,
     /// For `stop`.
     pub stop: StopSettings,
+    /// For `create` and `run`.
+    pub init: InitSettings,
 }
 
 /// The section `[kill]`.
@@ -53,6 +62,22 @@ pub struct KillSettings {
 pub struct StopSettings {
     /// The stages.
     pub plan: Option<String>,
+}
+
+/// The section `[init]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct InitSettings {
+    /// Whether containers get a resident init.
+    pub enabled: Option<bool>,
+    /// Who gets the signals that it gets.
+    pub forward: Option<String>,
+    /// Signals to forward as others.
+    pub rewrite: Option<String>,
+    /// How long the others have when the main process has ended.
+    pub linger: Option<String>,
+    /// Exit codes to replace.
+    pub exit_remap: Option<String>,
 }
 
 /// The settings, read when they are first needed.

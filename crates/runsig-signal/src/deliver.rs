@@ -65,7 +65,7 @@ pub fn deliver(target: &Target, signal: Signal, policy: &KillPolicy) -> Result<D
         return Ok(done(Reached::Everybody, sent, None));
     }
     let init = target.running_init()?;
-    if !shared && disposition::will_be_dropped(init.pid(), sent) {
+    if !shared && target.resident.is_none() && disposition::will_be_dropped(init.pid(), sent) {
         return dropped(target, &init, sent, policy.on_dropped, done);
     }
     send_init(target, &init, sent)?;

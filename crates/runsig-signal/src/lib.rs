@@ -19,6 +19,7 @@ pub mod names;
 pub mod plan;
 pub mod policy;
 pub mod procfs;
+pub mod resident;
 pub mod stop;
 pub mod table;
 pub mod target;

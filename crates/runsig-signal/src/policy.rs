@@ -197,16 +197,16 @@ fn find_plan(
 
 /// A value and where it came from.
 #[derive(Debug)]
-struct Setting {
+pub(crate) struct Setting {
     origin: String,
     value: String,
 }
 
 impl Setting {
-    fn new(origin: impl Into<String>, value: &str) -> Self {
+    pub(crate) fn new(origin: impl Into<String>, value: &str) -> Self {
         Self { origin: origin.into(), value: value.to_owned() }
     }
-    fn read<T>(self, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<T> {
+    pub(crate) fn read<T>(self, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<T> {
         parse(&self.value).map_err(|problem| Error::Setting {
             origin: self.origin,
             value: self.value,
@@ -216,13 +216,13 @@ impl Setting {
 }
 
 /// Where settings are looked for.
-struct Lookup<'a> {
-    annotations: &'a BTreeMap<String, String>,
-    config: &'a Config,
+pub(crate) struct Lookup<'a> {
+    pub(crate) annotations: &'a BTreeMap<String, String>,
+    pub(crate) config: &'a Config,
 }
 
 impl Lookup<'_> {
-    fn find(
+    pub(crate) fn find(
         &self,
         (flag, given): (&str, Option<&str>),
         annotation: &str,
@@ -240,6 +240,10 @@ impl Lookup<'_> {
             ("kill", "on-dropped") => &settings.kill.on_dropped,
             ("kill", "scope") => &settings.kill.scope,
             ("kill", "rewrite") => &settings.kill.rewrite,
+            ("init", "forward") => &settings.init.forward,
+            ("init", "rewrite") => &settings.init.rewrite,
+            ("init", "linger") => &settings.init.linger,
+            ("init", "exit-remap") => &settings.init.exit_remap,
             _ => &settings.stop.plan,
         };
         let origin = || format!("{}: {section}.{key}", self.config.path().display());

@@ -8,11 +8,11 @@ use serde::Serialize;
 
 use crate::disposition::{Disposition, Dispositions, Prediction, Wait};
 use crate::error::Result;
-use crate::identity::ProcessFd;
+use crate::identity::{Identity, ProcessFd};
 use crate::names::Signal;
 use crate::policy::{OnDropped, StopScope};
 use crate::procfs;
-use crate::target::{PidNamespace, Target};
+use crate::target::{PidNamespace, ResidentInit, Target};
 
 /// What a stop would do to a process in its first stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -31,6 +31,10 @@ pub enum StopWould {
     Zap,
     /// Kill it when init has ended: no kernel zaps a PID namespace that others use.
     KillAfterInit,
+    /// Nothing: init is a resident one and hands it the signal.
+    FromInit,
+    /// Nothing: init is a resident one and sends it the stop signal when the main process has ended.
+    AfterMain,
     /// Nothing: it has ended already.
     Nothing,
 }
@@ -46,6 +50,8 @@ impl StopWould {
             Self::Kill => "killed at once",
             Self::Zap => "zapped when init ends",
             Self::KillAfterInit => "killed when init has ended",
+            Self::FromInit => "gets the signal from init",
+            Self::AfterMain => "gets the stop signal when the main process has ended",
             Self::Nothing => "nothing",
         }
     }
@@ -61,6 +67,9 @@ pub struct Row {
     pub inside: Option<i32>,
     /// Whether it is the container's init.
     pub init: bool,
+    /// Whether it is the main process of a resident init.
+    #[serde(skip_serializing_if = "is_false")]
+    pub main: bool,
     /// Its command.
     pub command: String,
     /// What the signal would do to it.
@@ -72,6 +81,11 @@ pub struct Row {
     pub pending: bool,
     /// What a stop would do to it.
     pub stop: StopWould,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// Every process of the container, init first. Empty when it is stopped.
@@ -102,8 +116,27 @@ pub fn table(target: &Target, signal: Signal, scope: StopScope, on_dropped: OnDr
             (_, true, _) => StopWould::Signal,
         };
     }
-    rows.sort_by_key(|row| (!row.init, row.pid));
+    if let Some(resident) = target.resident {
+        rows.iter_mut().for_each(|row| under_resident(row, resident, scope));
+    }
+    rows.sort_by_key(|row| (!row.init, !row.main, row.pid));
     Ok(rows)
+}
+
+/// What is different where init is a resident one.
+fn under_resident(row: &mut Row, resident: ResidentInit, scope: StopScope) {
+    row.main = resident.main.is_some_and(|main| main.pid == row.pid && Identity::of(row.pid) == Some(main));
+    // Whether it waits right now or is about to: it takes every signal there is.
+    if row.init && matches!(row.disposition, Disposition::WaitedFor | Disposition::BlockedQueued) {
+        (row.disposition, row.wait) = (Disposition::Handled, None);
+    }
+    row.stop = match row.stop {
+        StopWould::Nothing => StopWould::Nothing,
+        _ if row.init || scope != StopScope::Init => StopWould::Signal,
+        _ if row.main || resident.forwards_to_all => StopWould::FromInit,
+        zapped if resident.hurries => zapped,
+        _ => StopWould::AfterMain,
+    };
 }
 
 fn row(pid: i32, init: Option<i32>, signal: Signal) -> Option<Row> {
@@ -113,6 +146,7 @@ fn row(pid: i32, init: Option<i32>, signal: Signal) -> Option<Row> {
         pid,
         inside: all.inside(),
         init: init == Some(pid),
+        main: false,
         command: procfs::command(pid),
         disposition,
         wait,

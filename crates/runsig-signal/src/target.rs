@@ -47,6 +47,23 @@ pub struct Target {
     pub group: Option<Box<dyn Group>>,
     /// The bundle's annotations.
     pub annotations: BTreeMap<String, String>,
+    /// What its init is, where that is Runsig's own.
+    pub resident: Option<ResidentInit>,
+}
+
+/// A resident init: it takes every signal and hands it on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResidentInit {
+    /// Its child that runs the container's program, once there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub main: Option<Identity>,
+    /// Whether every process gets a signal that it gets.
+    #[serde(default)]
+    pub forwards_to_all: bool,
+    /// Whether the others are zapped without a signal when the main process ends.
+    #[serde(default)]
+    pub hurries: bool,
 }
 
 impl Target {

@@ -231,6 +231,8 @@ fn build(mut document: Document<'_>, bundle: &str, options: &LoadOptions<'_>) ->
             options,
         )?),
         process: process.process,
+        // The runtime decides about it: host-wide settings count too.
+        resident: None,
     };
     Ok(Plan {
         oci_version,

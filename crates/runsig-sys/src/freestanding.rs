@@ -117,6 +117,24 @@ unsafe impl GlobalAlloc for Bump {
     unsafe fn dealloc(&self, _: *mut u8, _: Layout) {}
 }
 
+unsafe extern "C" {
+    // The linker's names for the beginning of the program and the end of its code.
+    static __executable_start: u8;
+    static etext: u8;
+}
+
+/// Takes the program's code and constants out of our memory; what runs on comes back page by page,
+/// with its neighbours. For a program that goes on in a small part of itself.
+/// <https://man7.org/linux/man-pages/man2/madvise.2.html>
+pub fn forget_code() {
+    const PAGE: usize = 4096;
+    let start = (&raw const __executable_start).addr() & !(PAGE - 1);
+    let len = ((&raw const etext).addr() & !(PAGE - 1)).saturating_sub(start);
+    // SAFETY: these pages are never written: the program is linked for a fixed address, and the
+    // writable part begins after them. The kernel reads them from the program's file again.
+    let _ = unsafe { sys!(k::__NR_madvise, start, len, k::MADV_DONTNEED as usize) };
+}
+
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     let _ = crate::fs::write(crate::BorrowedFd::from_raw(2), b"runsig-init: internal error\n");

@@ -508,6 +508,16 @@ pub fn cloexec_from(first: u32) -> Result<()> {
     unsafe { sys!(k::__NR_close_range, first as usize, u32::MAX as usize, CLOSE_RANGE_CLOEXEC) }.map(drop)
 }
 
+/// Closes every descriptor from `first` on.
+/// <https://man7.org/linux/man-pages/man2/close_range.2.html> (5.9)
+///
+/// # Errors
+/// As close_range(2).
+pub fn close_from(first: u32) -> Result<()> {
+    // SAFETY: no pointers. Descriptors that somebody still means to use fail with `EBADF` from now on.
+    unsafe { sys!(k::__NR_close_range, first as usize, u32::MAX as usize, 0) }.map(drop)
+}
+
 /// An anonymous executable file that can be sealed.
 /// `MFD_EXEC` is asked for (6.3) so that `vm.memfd_noexec` does not take the execute bit away; an
 /// older kernel answers `EINVAL` and gets the call without it.

@@ -18,6 +18,7 @@ pub mod bpf;
 pub mod entry;
 pub mod errno;
 pub mod fd;
+pub mod fork;
 #[cfg(feature = "freestanding")]
 pub mod freestanding;
 pub mod fs;

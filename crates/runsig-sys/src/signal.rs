@@ -27,6 +27,11 @@ impl SigSet {
     pub fn with(self, signal: i32) -> Self {
         if (1..=NSIG).contains(&signal) { Self(self.0 | (1 << (signal - 1))) } else { self }
     }
+    /// Without this signal.
+    #[must_use]
+    pub fn without(self, signal: i32) -> Self {
+        Self(self.0 & !Self::EMPTY.with(signal).0)
+    }
     /// Whether it holds this signal.
     #[must_use]
     pub fn has(self, signal: i32) -> bool {

@@ -18,6 +18,7 @@ pub(crate) fn of(container: &Container) -> Target {
         created: false,
         group: group::of(&state.cgroup),
         annotations: state.annotations.clone(),
+        resident: state.resident,
     }
 }
 

@@ -65,6 +65,7 @@ pub(crate) fn plan(args: &[&str]) -> InitPlan {
             terminal: false,
             console_size: None,
         },
+        resident: None,
     }
 }
 

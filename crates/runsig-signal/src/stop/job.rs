@@ -181,6 +181,7 @@ impl<'a> Job<'a> {
         let Some(init) = self.watch.init() else { return Ok(()) };
         let own = self.target.pid_namespace == PidNamespace::Own;
         if !own
+            || self.target.resident.is_some()
             || self.policy.on_dropped == OnDropped::Warn
             || !disposition::will_be_dropped(init.pid(), signal)
         {

@@ -173,6 +173,7 @@ pub(crate) fn user_namespace() {
         created: false,
         group: None,
         annotations: Default::default(),
+        resident: None,
     };
     eventually("a child", || procfs::children(pid).len() == 1);
     let child = identity::open_pid(procfs::children(pid)[0]).unwrap().unwrap();

@@ -55,6 +55,7 @@ pub(crate) fn recycled_inside() {
         created: false,
         group: None,
         annotations: Default::default(),
+        resident: None,
     };
     for signal in [Signal::TERM, Signal::KILL] {
         assert_eq!(target.send(signal).unwrap_err().to_string(), "container not running");

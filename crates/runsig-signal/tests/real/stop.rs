@@ -237,6 +237,7 @@ pub(crate) fn second_wins() {
         created: false,
         group: None,
         annotations: Default::default(),
+        resident: None,
     };
     let before = Instant::now();
     std::thread::scope(|scope| {

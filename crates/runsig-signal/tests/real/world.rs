@@ -128,6 +128,7 @@ pub(crate) fn start_in(command: &[&str], namespace: PidNamespace, kind: Group) -
         created: false,
         group: cgroup.as_ref().and_then(|cgroup| group::of(cgroup.cgroup.paths())),
         annotations: BTreeMap::new(),
+        resident: None,
     };
     Container { launcher, output, init, process, target, cgroup }
 }

@@ -127,6 +127,7 @@ fn creation(command: Command) -> Command {
         .arg(no_pivot())
         .arg(flag("no-new-keyring", "Stay in the caller's session keyring"))
         .arg(preserve_fds())
+        .arg(flag("init", "Stay as PID 1: reap, forward signals, let everybody end (dev.runsig.init)"))
         .arg(arguments())
 }
 

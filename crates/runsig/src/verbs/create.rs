@@ -28,5 +28,6 @@ pub(super) fn options(args: &Args) -> Result<CreateOptions> {
         no_pivot: args.flag("no-pivot"),
         no_new_keyring: args.flag("no-new-keyring"),
         preserve_fds: args.number("preserve-fds")?.unwrap_or(0),
+        init: args.flag("init"),
     })
 }

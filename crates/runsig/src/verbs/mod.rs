@@ -49,8 +49,21 @@ pub(crate) fn run(name: &str, session: &Session<'_>, args: &Args) -> Result<u8> 
         "update" => update::update(session, args).map(|()| 0),
         "spec" => spec::spec(args).map(|()| 0),
         "features" => features::features(args).map(|()| 0),
+        "checkpoint" => checkpoint(session, args),
         _ => not_yet(name, args),
     }
+}
+
+/// Whatever becomes of this verb: CRIU cannot restore a PID 1 whose program is a sealed file in memory.
+fn checkpoint(session: &Session<'_>, args: &Args) -> Result<u8> {
+    let id = args.only_id()?;
+    if session.load(id)?.state.resident.is_some() {
+        return Err(Failure::new(format!(
+            "container {id:?} cannot be checkpointed: its PID 1 is a resident init ({})",
+            runsig_signal::resident::INIT
+        )));
+    }
+    not_yet("checkpoint", args)
 }
 
 /// A verb that is defined, so that its flags are known, and not built.

@@ -35,7 +35,10 @@ pub(super) fn cells(row: &Row) -> [String; 5] {
         row.inside.map_or_else(|| "-".to_owned(), |pid| pid.to_string()),
         format!("{}{pending}", row.disposition.word()),
         row.stop.words().to_owned(),
-        printable(&row.command),
+        match (row.main, row.command.as_str()) {
+            (true, command) => format!("{} (main)", printable(command)),
+            (false, command) => printable(command),
+        },
     ]
 }
 

@@ -157,6 +157,7 @@ pub(crate) fn plan(root: &Path) -> InitPlan {
             terminal: false,
             console_size: None,
         },
+        resident: None,
     }
 }
 
