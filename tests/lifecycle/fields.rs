@@ -14,7 +14,7 @@ pub const CASES: &[Case] = cases![V2 "fields":
     nice_mount_options, all_mount_option_words, idmap_without_maps_is_refused, scheduler_fifo, scheduler_flags,
     scheduler_for_exec, io_priority_idle_for_exec, exec_affinity_is_seen_by_the_exec, umask_default,
     personality_for_exec, apparmor_where_there_is_none, selinux_where_there_is_none, mount_label_where_there_is_none,
-    state_reaches_hooks_of_every_kind, hooks_in_the_namespaces_of_runtime_spec, monotonic_and_negative_offsets,
+    state_reaches_hooks_of_every_kind, failing_poststart_ends_the_container, hooks_in_the_namespaces_of_runtime_spec, monotonic_and_negative_offsets,
     time_namespace_by_path, mount_namespace_by_path, unbuffered_device, device_without_mode, device_type_unknown,
     memory_policy_is_set, memory_policy_of_an_exec, memory_policy_with_bad_nodes, rdt_where_there_is_none,
     propagation_of_the_root, unknown_propagation, seccomp_flag_is_unknown, seccomp_architectures,
@@ -273,9 +273,27 @@ fn state_reaches_hooks_of_every_kind() {
         assert_eq!(state["bundle"], container.bundle.dir.to_str().expect("utf-8"), "{kind}");
         assert_eq!(state["annotations"]["org.example.key"], "value", "{kind}");
         assert_eq!(state["ociVersion"], container.bundle.config["ociVersion"], "{kind}");
-        if kind != "poststop" {
-            assert_eq!(state["pid"], pid, "{kind}");
+        // As whoever reads it sees it: the runtime, or the container.
+        match kind {
+            "poststop" => assert!(state["pid"].is_null(), "{kind}"),
+            "createContainer" | "startContainer" => assert_eq!(state["pid"], 1, "{kind}"),
+            _ => assert_eq!(state["pid"], pid, "{kind}"),
         }
+    }
+}
+
+fn failing_poststart_ends_the_container() {
+    // runtime.md, Lifecycle, step 9. runc 1.1 runs these hooks at the end of create.
+    not_crun("warns and goes on");
+    let container = Container::new(sleeper().with(|config| {
+        config["hooks"]["poststart"] = json!([{"path": "/bin/sh", "args": ["sh", "-c", "exit 7"]}]);
+    }));
+    let created = container.create();
+    if created.code == 0 {
+        container.start().fails(1, &["poststart", "exit status 7"]);
+        container.expect_status("stopped");
+    } else {
+        assert_eq!(container.runtime.kind(), "runc", "{created:#?}");
     }
 }
 
