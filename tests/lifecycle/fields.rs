@@ -97,7 +97,7 @@ fn all_mount_option_words() {
     let words = "async atime defaults dev diratime exec loud nodev nodiratime noexec nolazytime \
         nomand norelatime nostrictatime nosuid ratime rdev rdiratime relatime rexec rnoatime rnodiratime rnoexec \
         rnorelatime rnostrictatime rnosuid rnosymfollow ro rprivate rrelatime rro rrw rshared rslave rstrictatime \
-        rsuid rsymfollow runbindable rw shared silent slave strictatime suid symfollow unbindable private noiversion";
+        rsuid rsymfollow runbindable rw shared silent slave strictatime suid symfollow unbindable private iversion noiversion mand nomand";
     for word in words.split_whitespace() {
         assert!(tmpfs_line(&[word]).contains(" tmpfs "), "{word}");
     }
