@@ -33,8 +33,9 @@ fn check_device(device: &LinuxDeviceCgroup, i: usize) -> Result<()> {
     if access.is_empty() {
         return Err(SpecError::rule(format!("device access at {i} field cannot be empty")));
     }
-    if access.contains(|c| !matches!(c, 'r' | 'w' | 'm')) {
-        return Err(SpecError::value(field("access"), access, "has more than r, w and m"));
+    // Other letters are passed over, as runc does; bundles with `rwa` exist.
+    if !access.contains(['r', 'w', 'm']) {
+        return Err(SpecError::value(field("access"), access, "has none of r, w and m"));
     }
     let typ = device.typ().unwrap_or_default();
     if matches!(typ, LinuxDeviceType::U | LinuxDeviceType::P) {
@@ -82,7 +83,7 @@ mod tests {
     fn wrong_limits_are_named() {
         for (json, words) in [
             (r#"{"devices":[{"allow":true}]}"#, "device access at 0 field cannot be empty"),
-            (r#"{"devices":[{"access":"rwx"}]}"#, "linux.resources.devices[0].access \"rwx\""),
+            (r#"{"devices":[{"access":"xa"}]}"#, "linux.resources.devices[0].access \"xa\""),
             (r#"{"devices":[{"access":"r","type":"p"}]}"#, "invalid cgroup device type \"p\""),
             (r#"{"devices":[{"access":"r","major":-2}]}"#, "linux.resources.devices[0].major"),
             (r#"{"devices":[{"access":"r","minor":4294967296}]}"#, "linux.resources.devices[0].minor"),

@@ -91,7 +91,7 @@ mod tests {
         for (json, error) in [
             (r#"[{"allow":true}]"#, "device access at 0 field cannot be empty"),
             (r#"[{"allow":true,"access":""}]"#, "device access at 0 field cannot be empty"),
-            (r#"[{"allow":true,"access":"rx"}]"#, "unknown device access 'x'"),
+            (r#"[{"allow":true,"access":"xa"}]"#, "unknown device access \"xa\""),
             (r#"[{"allow":true,"access":"r","type":"p"}]"#, "invalid cgroup device type \"p\""),
             (r#"[{"allow":true,"access":"r","type":"c","major":-2}]"#, "invalid major -2"),
             (r#"[{"allow":true,"access":"r","type":"c","minor":4294967296}]"#, "invalid minor 4294967296"),

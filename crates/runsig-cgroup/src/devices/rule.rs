@@ -40,16 +40,23 @@ impl Access {
     pub(crate) const WRITE: Self = Self(4);
     pub(crate) const ALL: Self = Self(7);
 
+    /// What the letters stand for. runc passes over others, and bundles with `rwa` exist; a text
+    /// without any that counts is refused.
     pub(crate) fn parse(text: &str) -> Result<Self> {
-        text.chars().try_fold(Self::default(), |access, letter| {
-            Ok(access
+        let access = text.chars().fold(Self::default(), |access, letter| {
+            access
                 | match letter {
                     'r' => Self::READ,
                     'w' => Self::WRITE,
                     'm' => Self::MAKE,
-                    _ => return Err(Error::invalid(format!("unknown device access {letter:?}"))),
-                })
-        })
+                    _ => Self::default(),
+                }
+        });
+        if access.is_empty() {
+            Err(Error::invalid(format!("unknown device access {text:?}")))
+        } else {
+            Ok(access)
+        }
     }
     pub(crate) fn is_empty(self) -> bool {
         self.0 == 0
