@@ -239,7 +239,10 @@ mod tests {
     fn the_same_number_with_another_start_time_is_a_stranger() {
         let me = Identity::of(process::getpid()).unwrap();
         assert!(open(&me).unwrap().is_some());
+        assert!(!has_ended(&me).unwrap());
+        assert!(has_ended(&Identity { pid: i32::MAX, ..me }).unwrap());
         let other = Identity { start_time: me.start_time + 1, ..me };
+        assert!(has_ended(&Identity { inode: None, ..other }).unwrap());
         assert!(open(&other).unwrap().is_none());
         assert!(open(&Identity { pid: i32::MAX, ..me }).unwrap().is_none());
     }
@@ -250,20 +253,25 @@ mod tests {
         let Some(inode) = me.inode else { return eprintln!("skipped: no pidfs before Linux 6.9") };
         assert!(open(&Identity { inode: Some(inode + 1), ..me }).unwrap().is_none());
         assert!(open(&Identity { inode: None, ..me }).unwrap().is_some());
+        assert!(has_ended(&Identity { inode: Some(inode + 1), ..me }).unwrap());
     }
 
     #[test]
     fn life_and_end_of_a_child() {
         let mut child = Command::new("sleep").arg("100").spawn().unwrap();
         let pid = child.id() as i32;
-        let held = open(&Identity::of(pid).unwrap()).unwrap().unwrap();
+        let identity = Identity::of(pid).unwrap();
+        let held = open(&identity).unwrap().unwrap();
+        assert!(!has_ended(&identity).unwrap());
         assert_eq!((held.life(), held.exit_status()), (Life::Running, None));
         assert!(held.send(Signal::TERM).unwrap());
         let mut fds = [PollFd { fd: held.as_fd().raw(), events: POLLIN, revents: 0 }];
         process::poll(&mut fds, 5000).unwrap();
         let killed = Some(ExitStatus::Killed { signal: 15, core: false });
         assert_eq!((held.life(), held.exit_status()), (Life::Zombie, killed));
+        assert!(has_ended(&identity).unwrap());
         child.wait().unwrap();
+        assert!(has_ended(&identity).unwrap());
         assert_eq!(held.life(), Life::Gone);
         assert!(!held.send(Signal::TERM).unwrap());
         if held.exit_status().is_none() {
