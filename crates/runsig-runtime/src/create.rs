@@ -254,14 +254,15 @@ impl<'a> Builder<'a> {
             self.container.state.cgroup = cgroup.paths().clone();
             self.container.save()?;
         }
-        let devices: Vec<&str> = self.plan.bundle_devices.iter().map(String::as_str).collect();
-        cgroup.apply(self.plan.resources.as_ref(), &devices)?;
-        if let Some(owner) = self.plan.cgroup_owner {
-            cgroup.delegate(owner)?;
+        // A scheduling policy needs its CPUs and its real-time share. All other limits can be set
+        // while the init makes its mounts: nothing of the container's runs before it has our answer.
+        let limits_first = self.plan.resources.as_ref().is_some_and(|r| r.cpu().is_some());
+        if limits_first {
+            self.limit(&cgroup)?;
         }
         facts::save(self.container, self.plan)?;
         let launched = self.launch(&cgroup, start)?;
-        match self.finish(&launched) {
+        match self.finish(&launched, (!limits_first).then_some(&cgroup)) {
             Ok(go) => Ok((launched, go)),
             Err(error) => {
                 if let Some(devices) = self.devices.take() {
@@ -270,6 +271,16 @@ impl<'a> Builder<'a> {
                 launch::kill_and_reap(&launched.child);
                 Err(error)
             }
+        }
+    }
+
+    /// Limits, the device filter, and who owns the cgroup.
+    fn limit(&self, cgroup: &Cgroup) -> Result<()> {
+        let devices: Vec<&str> = self.plan.bundle_devices.iter().map(String::as_str).collect();
+        cgroup.apply(self.plan.resources.as_ref(), &devices)?;
+        match self.plan.cgroup_owner {
+            Some(owner) => Ok(cgroup.delegate(owner)?),
+            None => Ok(()),
         }
     }
 
@@ -365,7 +376,8 @@ impl<'a> Builder<'a> {
     }
 
     /// From the clone to the last `Go`, which the caller sends.
-    fn finish(&mut self, launched: &Launched) -> Result<Vec<u8>> {
+    /// `unlimited` is the cgroup where its limits are still to be set.
+    fn finish(&mut self, launched: &Launched, unlimited: Option<&Cgroup>) -> Result<Vec<u8>> {
         let pid = launched.child.pid;
         reset_affinity(pid);
         if let Some(score) = self.plan.oom_score_adj {
@@ -380,6 +392,7 @@ impl<'a> Builder<'a> {
         }
         self.move_devices(pid)?;
         launch::send_plan(launched.sync.as_fd(), self.plan.init.clone())?;
+        unlimited.map(|cgroup| self.limit(cgroup)).transpose()?;
         let mut answers = Answers { plan: self.plan, state: &self.container.state, child: &launched.child };
         talk::until_ready(launched.sync.as_fd(), &mut answers)
             .map_err(|error| about_cpus(error, self.plan))?;
