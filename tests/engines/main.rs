@@ -5,8 +5,9 @@ mod containerd;
 mod docker;
 mod image;
 mod podman;
+mod resident;
 mod stopping;
 
 fn main() -> std::process::ExitCode {
-    runsig_tests::harness::main(&[podman::CASES, containerd::CASES, docker::CASES, stopping::CASES])
+    runsig_tests::harness::main(&[podman::CASES, containerd::CASES, docker::CASES, stopping::CASES, resident::CASES])
 }
