@@ -9,7 +9,7 @@ use crate::world::{
 /// The tests of this file.
 pub const CASES: &[Case] = cases![
     V2 "targets": created_ends_by_what_would_end_it, created_lives_on_with_what_would_not, stopped_one,
-        zombie_is_stopped, probe, one_process_of_an_exec, a_strangers_number_is_refused,
+        zombie_is_stopped, probe, one_process_of_an_exec, an_exec_by_its_name, a_strangers_number_is_refused,
         group_of_an_exec, group_without_exec, shared_namespace_leftovers, kill_in_a_shared_namespace_takes_all,
         term_in_a_shared_namespace_takes_init_only, kill_in_the_host_namespace_takes_all,
         paused_is_killed, paused_keeps_other_signals;
@@ -121,6 +121,27 @@ fn one_process_of_an_exec() {
     wait::expect("it to be reaped", || procs::state(first).is_none());
     let gone = container.runtime.call(&["kill", "--exec", &number, container.id(), "TERM"]);
     refused(gone, &[&number, "no such process"]);
+}
+
+fn an_exec_by_its_name() {
+    let container = up(DEAF);
+    let named =
+        |name: &str| container.runtime.call(&["exec", "-d", "--name", name, container.id(), "sleep", "2003"]);
+    named("job").ok();
+    let pid = container.wait_for_command("sleep 2003");
+    let kill = |name: &str| container.runtime.call(&["kill", "--exec", name, container.id(), "TERM"]);
+    refused(kill("other"), &["no process of container", "\"other\""]);
+    kill("job").ok();
+    wait::expect("it to end", || !procs::alive(pid));
+    refused(kill("job"), &["job"]);
+    assert_unharmed(&container);
+    // A number would be a PID, and a path is no name.
+    for bad in ["17", "a/b", ".."] {
+        assert_eq!(named(bad).code, 255, "{bad}");
+    }
+    // In front the name goes with the process.
+    container.runtime.call(&["exec", "--name", "front", container.id(), "true"]).ok();
+    refused(kill("front"), &["no process of container"]);
 }
 
 fn a_strangers_number_is_refused() {

@@ -182,7 +182,7 @@ fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path).map_err(Error::std_io("resolve", path))
 }
 
-fn identity(pid: i32) -> Result<Identity> {
+pub(crate) fn identity(pid: i32) -> Result<Identity> {
     Identity::of(pid).ok_or_else(|| Error::io("read start time of process", pid.to_string())(Errno::ESRCH))
 }
 

@@ -18,6 +18,7 @@ use crate::bundle;
 use crate::console::Console;
 use crate::create;
 use crate::error::{Error, InitError, Result};
+use crate::exec_names;
 use crate::facts;
 use crate::foreground::{Foreground, Signals};
 use crate::launch::{self, Launch, Launched};
@@ -35,6 +36,7 @@ use crate::talk::{self, Listener};
 pub fn exec(globals: &Globals, options: ExecOptions) -> Result<i32> {
     let container = Store::new(&globals.root).load(&options.id)?;
     check_status(&container, options.ignore_paused)?;
+    options.name.as_deref().map(exec_names::check).transpose()?;
     let host = bundle::host_facts(&options.id);
     let facts = facts::load(&container, &host)?;
     let plan = exec_process(&facts.as_container(), source(&options), &host)?;
@@ -52,7 +54,11 @@ pub fn exec(globals: &Globals, options: ExecOptions) -> Result<i32> {
     let (mut console, socket) = Console::for_terminal(terminal)?;
     let front = console.as_mut();
     let child = Exec { container: &container, options: &options, plan, console: socket, front }.start()?;
-    Foreground { signals, console, child: &child }.wait()
+    let code = Foreground { signals, console, child: &child }.wait();
+    if let Some(name) = &options.name {
+        exec_names::take_back(&container, name);
+    }
+    code
 }
 
 fn check_status(container: &Container, ignore_paused: bool) -> Result<()> {
@@ -219,6 +225,9 @@ impl Exec<'_> {
         launch::send_plan(launched.sync.as_fd(), plan)?;
         let mut answers = Answers { container: self.container, child: &launched.child };
         talk::until_ready(launched.sync.as_fd(), &mut answers)?;
+        if let Some(name) = &self.options.name {
+            exec_names::give(self.container, name, create::identity(pid)?)?;
+        }
         create::publish(
             self.options.pid_file.as_deref(),
             self.options.pidfd_socket.as_deref(),

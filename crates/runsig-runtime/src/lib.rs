@@ -13,6 +13,7 @@ mod embed;
 pub mod error;
 pub mod events;
 pub mod exec;
+mod exec_names;
 mod facts;
 mod foreground;
 pub mod hooks;

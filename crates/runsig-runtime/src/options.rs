@@ -131,4 +131,6 @@ pub struct ExecOptions {
     pub cgroups: Vec<(String, PathBuf)>,
     /// Do it in a paused container too; it runs once that is resumed.
     pub ignore_paused: bool,
+    /// What to call it when a signal is to be sent to it.
+    pub name: Option<String>,
 }

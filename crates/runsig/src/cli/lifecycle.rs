@@ -88,6 +88,7 @@ pub(super) const EXEC: Verb = Verb {
                 "Run it in this existing cgroup below the container's",
             ))
             .arg(flag("ignore-paused", "Run it in a paused container too"))
+            .arg(value("name", "NAME", "What to call it: for kill --exec NAME"))
             .arg(rest())
     },
 };

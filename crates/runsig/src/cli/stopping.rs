@@ -10,7 +10,7 @@ pub(super) const KILL: Verb = Verb {
         command
             .arg(flag("all", "Send it to every process of the container").short('a'))
             .arg(flag("regex", "The ID is a regular expression: every container it matches").short('r'))
-            .arg(value("exec", "PID", "Send it to this process of the container instead"))
+            .arg(value("exec", "NAME|PID", "Send it to this process of the container instead"))
             .arg(flag("group", "With --exec: send it to that process's group"))
             .arg(value("scope", "WHO", "Who gets it: init (default) or all"))
             .arg(value("on-dropped", "WHAT", "When init would drop it: warn (default), forward or kill"))

@@ -54,6 +54,7 @@ fn options(args: &Args) -> Result<ExecOptions> {
         preserve_fds: args.number("preserve-fds")?.unwrap_or(0),
         cgroups: sub_cgroups(&args.texts("cgroup")?)?,
         ignore_paused: args.flag("ignore-paused"),
+        name: args.given("name")?,
     })
 }
 

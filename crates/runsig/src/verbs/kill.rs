@@ -1,9 +1,11 @@
 //! `kill`: one signal, to init or to whom the flags and the policies name.
 
+use runsig_runtime::Container;
 use runsig_signal::broadcast::{self, Whom};
 use runsig_signal::config::Config;
 use runsig_signal::deliver;
 use runsig_signal::policy::{KillFlags, KillPolicy};
+use runsig_signal::target::send_exec;
 use runsig_signal::{Signal, Target};
 
 use super::delete::each_match;
@@ -21,10 +23,11 @@ pub(super) fn kill(session: &Session<'_>, args: &Args) -> Result<()> {
 }
 
 fn kill_one(session: &Session<'_>, args: &Args, id: &str, signal: Option<&str>) -> Result<()> {
-    let target = target::of(&session.load(id)?);
+    let container = session.load(id)?;
+    let target = target::of(&container);
     let (signal, _) = target.default_signal(signal)?;
     if let Some(process) = args.given("exec")? {
-        return Ok(target.send_pid(pid(&process)?, signal, args.flag("group"))?);
+        return send_to(&container, &target, &process, signal, args.flag("group"));
     }
     if args.flag("group") {
         return Err(Failure::new("--group needs --exec: it names the process whose group is meant"));
@@ -49,7 +52,14 @@ fn deliver(session: &Session<'_>, args: &Args, target: &Target, signal: Signal) 
     Ok(())
 }
 
-fn pid(text: &str) -> Result<i32> {
-    let pid = text.parse().ok().filter(|pid| *pid > 0);
-    pid.ok_or_else(|| Failure::new(format!("--exec {text:?} is not the number of a process")))
+/// To a process of the container known by its PID on the host, or by the name `exec` gave it.
+fn send_to(container: &Container, target: &Target, process: &str, signal: Signal, group: bool) -> Result<()> {
+    if process.starts_with('-') || process.bytes().all(|b| b.is_ascii_digit()) {
+        let pid = process.parse().ok().filter(|pid| *pid > 0);
+        let pid =
+            pid.ok_or_else(|| Failure::new(format!("--exec {process:?} is not the number of a process")))?;
+        return Ok(target.send_pid(pid, signal, group)?);
+    }
+    let identity = container.named_process(process)?;
+    Ok(send_exec(process, &identity, signal, group)?)
 }
