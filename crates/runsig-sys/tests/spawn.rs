@@ -1,4 +1,5 @@
 //! The ways a process can be made, with a real program at the end.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::ffi::CStr;
 use std::fs::File;
@@ -10,6 +11,18 @@ use runsig_sys::{BorrowedFd, Errno, OwnedFd, fs};
 const SH: &str = "/bin/sh";
 
 fn run(script: &CStr, change: impl FnOnce(&mut Spawn<'_>)) -> Result<Child, Failure> {
+    shell(script, &[], change)
+}
+
+fn joined(script: &CStr, join: &[(BorrowedFd<'_>, u64)]) -> Result<Child, Failure> {
+    shell(script, join, |_| ())
+}
+
+fn shell(
+    script: &CStr,
+    join: &[(BorrowedFd<'_>, u64)],
+    change: impl FnOnce(&mut Spawn<'_>),
+) -> Result<Child, Failure> {
     let program = OwnedFd::from(File::open(SH).unwrap());
     let (mut room, mut none) = ([std::ptr::null(); 4], [std::ptr::null(); 1]);
     let argv = CStrArray::new([c"sh", c"-c", script].into_iter(), &mut room).unwrap();
@@ -18,7 +31,7 @@ fn run(script: &CStr, change: impl FnOnce(&mut Spawn<'_>)) -> Result<Child, Fail
         namespaces: 0,
         cgroup: None,
         tasks: &[],
-        join: &[],
+        join,
         hold: None,
         become_root: false,
         inherit: &[],
@@ -84,28 +97,8 @@ fn a_failure_names_its_step() {
     let not_a_namespace = [(BorrowedFd::from_raw(directory.raw()), CLONE_NEWUTS)];
     let request = |s: &mut Spawn<'_>| s.namespaces = 1 << 60;
     assert_eq!(run(c"", request).unwrap_err().step, Step::Clone);
-    let failure = run_joined(&not_a_namespace).unwrap_err();
+    let failure = joined(c"", &not_a_namespace).unwrap_err();
     assert_eq!(failure.step, Step::Join);
-}
-
-fn run_joined(join: &[(BorrowedFd<'_>, u64)]) -> Result<Child, Failure> {
-    let program = OwnedFd::from(File::open(SH).unwrap());
-    let (mut room, mut none) = ([std::ptr::null(); 4], [std::ptr::null(); 1]);
-    let argv = CStrArray::new([c"sh", c"-c", c"kill -0 1 && exit 5"].into_iter(), &mut room).unwrap();
-    let envp = CStrArray::new(std::iter::empty(), &mut none).unwrap();
-    spawn(&Spawn {
-        namespaces: 0,
-        cgroup: None,
-        tasks: &[],
-        join,
-        hold: None,
-        become_root: false,
-        inherit: &[],
-        program: program.as_fd(),
-        argv: &argv,
-        envp: &envp,
-        report: None,
-    })
 }
 
 #[test]
@@ -115,9 +108,9 @@ fn a_joined_pid_namespace_still_gives_a_child_of_ours() {
     }
     let first = run(c"sleep 100; exit 1", |s| s.namespaces = CLONE_NEWPID).unwrap();
     let ours = std::fs::read_link("/proc/self/ns/pid_for_children").unwrap();
-    let joined = run_joined(&[(first.pidfd.as_fd(), CLONE_NEWPID)]).unwrap();
+    let child = joined(c"kill -0 1 && exit 5", &[(first.pidfd.as_fd(), CLONE_NEWPID)]).unwrap();
     assert_eq!(std::fs::read_link("/proc/self/ns/pid_for_children").unwrap(), ours, "we stay where we are");
-    assert_eq!(end(&joined), ExitStatus::Exited(5));
+    assert_eq!(end(&child), ExitStatus::Exited(5));
     process::pidfd_send_signal(first.pidfd.as_fd(), 9).unwrap();
     assert_eq!(end(&first), ExitStatus::Killed { signal: 9, core: false });
 }
