@@ -9,5 +9,11 @@ mod resident;
 mod stopping;
 
 fn main() -> std::process::ExitCode {
-    runsig_tests::harness::main(&[podman::CASES, containerd::CASES, docker::CASES, stopping::CASES, resident::CASES])
+    runsig_tests::harness::main(&[
+        podman::CASES,
+        containerd::CASES,
+        docker::CASES,
+        stopping::CASES,
+        resident::CASES,
+    ])
 }

@@ -11,7 +11,7 @@ use crate::world::{ALL, Pid1, resident_bundle};
 pub const CASES: &[Case] = cases![
     V2 "life": exit_codes_side_by_side, exit_codes_are_replaced, a_missing_program, a_file_that_is_no_program,
         a_file_that_is_no_program_after_start, readers_see_the_end_of_closed_streams, hooks_run_once,
-        the_flag_is_enough, a_created_container_ends_by_a_signal, detached_run;
+        descriptors_of_socket_activation, the_flag_is_enough, a_created_container_ends_by_a_signal, detached_run;
     Host "life": exit_codes_side_by_side;
 ];
 
@@ -112,6 +112,20 @@ fn hooks_run_once() {
     let container = Container::new(bundle);
     let _ = container.run().ok();
     assert_eq!(crate::world::read(&container, "/log"), "start\nprogram\n");
+}
+
+/// They are for the process whose number LISTEN_PID tells.
+fn descriptors_of_socket_activation() {
+    let script = "[ $LISTEN_PID = $$ ] && [ $LISTEN_FDS = 1 ] && readlink /proc/$$/fd/3";
+    let container = Container::new(resident_bundle(&[], &["sh", "-c", script]));
+    let run = container.command("run", &[]);
+    let mut line: Vec<_> = run.get_args().map(|word| word.to_string_lossy().into_owned()).collect();
+    line.insert(0, run.get_program().to_string_lossy().into_owned());
+    let outer = format!("exec 3</etc/hostname; LISTEN_PID=$$ LISTEN_FDS=1 exec {}", line.join(" "));
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", &outer]);
+    let outcome = runsig_tests::runtime::finish(command, runsig_tests::runtime::LIMIT).ok();
+    assert!(outcome.stdout.contains("hostname"), "{outcome:#?}");
 }
 
 fn the_flag_is_enough() {

@@ -123,16 +123,26 @@ unsafe extern "C" {
     static etext: u8;
 }
 
-/// Takes the program's code and constants out of our memory; what runs on comes back page by page,
-/// with its neighbours. For a program that goes on in a small part of itself.
+/// Takes the program's code and constants out of our memory; what runs on comes back page by page.
+/// For a program that goes on in a small part of itself.
 /// <https://man7.org/linux/man-pages/man2/madvise.2.html>
 pub fn forget_code() {
     const PAGE: usize = 4096;
+    /// The kernel brings a page's neighbours along, up to 64 KiB of them, but only from the same
+    /// mapping. Different flags make mappings of these pieces; a core dump, which the flag is about,
+    /// is not affected: the code is in the program's file.
+    const PIECE: usize = 4 * PAGE;
     let start = (&raw const __executable_start).addr() & !(PAGE - 1);
-    let len = ((&raw const etext).addr() & !(PAGE - 1)).saturating_sub(start);
-    // SAFETY: these pages are never written: the program is linked for a fixed address, and the
-    // writable part begins after them. The kernel reads them from the program's file again.
-    let _ = unsafe { sys!(k::__NR_madvise, start, len, k::MADV_DONTNEED as usize) };
+    let end = (&raw const etext).addr() & !(PAGE - 1);
+    let advise = |at: usize, len: usize, advice: u32| {
+        // SAFETY: these pages are never written: the program is linked for a fixed address, and the
+        // writable part begins after them. The kernel reads them from the program's file again.
+        let _ = unsafe { sys!(k::__NR_madvise, at, len, advice as usize) };
+    };
+    for at in (start..end).step_by(2 * PIECE) {
+        advise(at, PIECE.min(end - at), k::MADV_DONTDUMP);
+    }
+    advise(start, end.saturating_sub(start), k::MADV_DONTNEED);
 }
 
 #[panic_handler]

@@ -14,6 +14,8 @@ mod privileges;
 mod reap;
 mod settings;
 
+use alloc::ffi::CString;
+
 use runsig_proto::{InitPlan, Op};
 use runsig_sys::fork::fork;
 use runsig_sys::process::{self, ExitStatus, monotonic_ns};
@@ -22,6 +24,7 @@ use runsig_sys::signal::{self, Action, SigSet};
 use crate::console;
 use crate::error::{During, Result};
 use crate::procfs::ProcFs;
+use crate::words::Text;
 use others::Others;
 use settings::Settings;
 
@@ -42,7 +45,7 @@ const KILL_ROUNDS: u32 = 200;
 ///
 /// # Errors
 /// [`Op::Fork`]; in the child [`Op::Session`] and [`Op::Console`].
-pub fn stay(plan: &InitPlan, procfs: &mut ProcFs) -> Result<()> {
+pub fn stay(plan: &mut InitPlan, procfs: &mut ProcFs) -> Result<()> {
     let Some(wanted) = &plan.resident else { return Ok(()) };
     let settings = Settings::new(wanted);
     let others = Others::find(procfs);
@@ -58,10 +61,20 @@ pub fn stay(plan: &InitPlan, procfs: &mut ProcFs) -> Result<()> {
 }
 
 /// The child: a session of its own with the terminal, as the first process of a container has.
-fn become_main(plan: &InitPlan) -> Result<()> {
+fn become_main(plan: &mut InitPlan) -> Result<()> {
+    pass_activation(&mut plan.process.env);
     process::setsid().during_at(Op::Session, c"setsid")?;
     signal::set_mask(SigSet::EMPTY).during(Op::Fork)?;
     if plan.process.terminal { console::control() } else { Ok(()) }
+}
+
+/// Descriptors of socket activation are for the process with the number in LISTEN_PID
+/// (sd_listen_fds(3)), which is ours now.
+fn pass_activation(env: &mut [CString]) {
+    let number = process::getpid().unsigned_abs();
+    for pair in env.iter_mut().filter(|pair| pair.as_bytes() == b"LISTEN_PID=1") {
+        *pair = Text::new().with(b"LISTEN_PID=").number(number).into_cstring();
+    }
 }
 
 /// How the main process ended, and until when the others may take.
@@ -111,6 +124,8 @@ impl Resident {
             let _ = process::kill(self.main, SIGKILL);
             process::exit(crate::FAILED);
         }
+        // Started from a descriptor, it has that one's name.
+        let _ = process::set_name(c"runsig-init");
         let mut awaited = SigSet::ALL;
         for signal in TERMINAL {
             let _ = signal::set_action(signal, Action::Ignore);
