@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use runsig_sys::{Errno, process};
+use runsig_sys::{Errno, OwnedFd, process};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -17,6 +17,14 @@ use crate::zap;
 
 /// Descriptors left unused when processes take all others.
 const SPARE_DESCRIPTORS: usize = 16;
+/// So many processes never take all descriptors.
+const FEW: usize = 32;
+
+/// Takes descriptors to be given back when those for processes have been opened.
+fn spare_descriptors() -> Vec<OwnedFd> {
+    let me = process::getpid();
+    (0..SPARE_DESCRIPTORS).map_while(|_| process::pidfd_open(me).ok()).collect()
+}
 
 /// Whose PID namespace the container's processes are in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,18 +158,16 @@ impl Target {
     /// When the processes cannot be listed.
     pub fn processes(&self, known: &HashSet<i32>) -> Result<(Vec<ProcessFd>, usize)> {
         let (mut held, mut missed) = (Vec::new(), 0);
-        for pid in self.pids()?.into_iter().filter(|pid| !known.contains(pid)) {
+        let pids = self.pids()?;
+        // Should they take all descriptors, some must be left over for looking at those we hold.
+        let spare = if pids.len() + known.len() > FEW { spare_descriptors() } else { Vec::new() };
+        for pid in pids.into_iter().filter(|pid| !known.contains(pid)) {
             match identity::open_pid(pid) {
                 Ok(found) => held.extend(found.filter(lives)),
                 Err(_) => missed += 1,
             }
         }
-        if missed > 0 {
-            // Out of descriptors. Some must be left over for looking at those we hold.
-            let kept = held.len().saturating_sub(SPARE_DESCRIPTORS);
-            missed += held.len() - kept;
-            held.truncate(kept);
-        }
+        drop(spare);
         // A number may have changed hands between the list and the descriptor. What we hold now and
         // find in the list again is the container's.
         let still: HashSet<i32> = self.pids()?.into_iter().collect();

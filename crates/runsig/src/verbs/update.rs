@@ -50,6 +50,10 @@ fn from_json(path: &Path) -> Result<LinuxResources> {
 
 /// The first JSON value of the text; runc does not look at what follows it either.
 fn parse(text: &str) -> Result<LinuxResources> {
+    // serde would take an array for a structure, field by field.
+    if text.trim_start().starts_with('[') {
+        return Err(Failure::new("resources: an array is not an object"));
+    }
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<LinuxResources>();
     match values.next() {
         Some(Ok(resources)) => Ok(resources),
