@@ -205,7 +205,8 @@ impl Args {
 
     /// The number of a flag.
     pub(crate) fn number<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>> {
-        self.text(name)?.map(|value| number(name, &value)).transpose()
+        let number = |value: String| number(name, &value).map_err(|failure| failure.with_help_of(self.verb));
+        self.text(name)?.map(number).transpose()
     }
 
     /// `json` or the default format.

@@ -67,7 +67,12 @@ fn open_log(invocation: &Invocation) -> Result<Log> {
     }
 }
 
-fn dispatch(invocation: &Invocation, log: &'static Log, name: &str, rest: Vec<std::ffi::OsString>) -> Result<u8> {
+fn dispatch(
+    invocation: &Invocation,
+    log: &'static Log,
+    name: &str,
+    rest: Vec<std::ffi::OsString>,
+) -> Result<u8> {
     if name == "help" || name == "h" {
         let about = rest.first().map(|verb| verb.to_string_lossy().into_owned());
         return help(about.as_deref());
@@ -88,11 +93,11 @@ fn unknown_verb(name: &str) -> Failure {
 
 /// The help of the program, or of one verb.
 fn help(verb: Option<&str>) -> Result<u8> {
-    let mut command = match verb {
-        None => cli::full(),
-        Some(name) => cli::find(name).map(cli::command).ok_or_else(|| unknown_verb(name))?,
+    let text = match verb {
+        None => cli::full().render_long_help(),
+        Some(name) => cli::command(cli::find(name).ok_or_else(|| unknown_verb(name))?).render_help(),
     };
-    output::print(&command.render_long_help().to_string())?;
+    output::print(&text.to_string())?;
     Ok(0)
 }
 
