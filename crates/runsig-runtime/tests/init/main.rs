@@ -5,6 +5,7 @@
 mod confinement;
 mod container;
 mod harness;
+mod resident;
 mod waiting;
 
 use harness::{Init, c, failure, is_root, outcome, plan, script};
