@@ -14,7 +14,9 @@ pub const CASES: &[Case] = cases![V2 "stop_report":
     live_line_on_a_terminal, thousand_processes];
 
 fn json_has_every_field() {
-    let container = up("trap 'wait; exit 4' TERM; sleep 2050 & sleep 2051 & echo up > /up; wait; wait");
+    // The others end first: the shell must still be there when its own signal comes.
+    let container =
+        up("trap 'wait; exit 4' TERM; sleep 2050 & sleep 2051 & echo up > /up; wait; while :; do :; done");
     expect_members(&container, 3);
     let pids = ["sleep 2050", "sleep 2051"].map(|words| container.wait_for_command(words));
     let pid = container.pid();
