@@ -71,6 +71,8 @@ fn python_program(how: &str, expected: &str, ends: bool) {
     require_runsig("the verb signals is Runsig's own");
     let container = Container::running(python("waits.py", WAITS, &[how]));
     eprintln!("{how}");
+    // Until it runs, init is Runsig's own program, which handles what would end it.
+    let _ = container.wait_for_command(&format!("/usr/bin/python3 /waits.py {how}"));
     comes_true(&container, expected, ends);
 }
 

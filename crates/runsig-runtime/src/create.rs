@@ -254,9 +254,11 @@ impl<'a> Builder<'a> {
             self.container.state.cgroup = cgroup.paths().clone();
             self.container.save()?;
         }
-        // A scheduling policy needs its CPUs and its real-time share. All other limits can be set
-        // while the init makes its mounts: nothing of the container's runs before it has our answer.
-        let limits_first = self.plan.resources.as_ref().is_some_and(|r| r.cpu().is_some());
+        // Limits can be set while the init makes its mounts: nothing of the container's runs before it
+        // has our answer. Not so the device list of v1, which denies all before it allows some, and
+        // the init makes nodes; nor the CPUs and the real-time share, which a scheduling policy needs.
+        let limits_first =
+            !cgroup.paths().is_unified() || self.plan.resources.as_ref().is_some_and(|r| r.cpu().is_some());
         if limits_first {
             self.limit(&cgroup)?;
         }
