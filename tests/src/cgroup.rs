@@ -59,14 +59,23 @@ pub fn read(path: &str, file: &str) -> Option<String> {
 
 /// Removes every cgroup whose name starts with `tag`, when the processes in it are gone.
 pub fn sweep(tag: &str) {
-    for root in hierarchies() {
-        for dir in children(&root) {
-            let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if name == tag || name.starts_with(&format!("{tag}.")) {
-                remove(&dir);
-            }
-        }
+    let hierarchies = hierarchies();
+    for root in &hierarchies {
+        of_tag(root, tag).for_each(|dir| remove(&dir));
     }
+    // For v1 controllers that the host does not mount podman makes plain directories and files.
+    let plain = children(Path::new("/sys/fs/cgroup"));
+    for root in plain.iter().filter(|root| !is_pure_v2() && !hierarchies.contains(root)) {
+        of_tag(root, tag).for_each(|dir| drop(fs::remove_dir_all(dir)));
+    }
+}
+
+fn of_tag(root: &Path, tag: &str) -> impl Iterator<Item = PathBuf> {
+    let dotted = format!("{tag}.");
+    children(root).into_iter().filter(move |dir| {
+        let name = dir.file_name().unwrap_or_default().to_string_lossy();
+        name == dotted.trim_end_matches('.') || name.starts_with(&dotted)
+    })
 }
 
 fn remove(dir: &Path) {
