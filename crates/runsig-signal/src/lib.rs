@@ -23,6 +23,8 @@ pub mod resident;
 pub mod stop;
 pub mod table;
 pub mod target;
+#[cfg(test)]
+mod test_settings;
 pub mod wait;
 pub mod zap;
 

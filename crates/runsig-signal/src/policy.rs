@@ -298,21 +298,7 @@ fn rewrite_value(text: &str) -> Result<Vec<(Signal, Signal)>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn annotations(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
-    }
-    fn config(name: &str, text: &str) -> Config {
-        let path = std::env::temp_dir().join(format!("runsig-policy-{}-{name}", std::process::id()));
-        std::fs::write(&path, text).unwrap();
-        let config = Config::at(&path);
-        let _ = config.settings();
-        std::fs::remove_file(path).unwrap();
-        config
-    }
-    fn none() -> Config {
-        Config::at("/nonexistent")
-    }
+    use crate::test_settings::{annotations, config, none};
 
     #[test]
     fn nothing_set_means_what_runc_does() {

@@ -139,21 +139,8 @@ fn pairs(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test_settings::{annotations, config, none};
 
-    fn annotations(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
-    }
-    fn config(name: &str, text: &str) -> Config {
-        let path = std::env::temp_dir().join(format!("runsig-resident-{}-{name}", std::process::id()));
-        std::fs::write(&path, text).unwrap();
-        let config = Config::at(&path);
-        let _ = config.settings();
-        std::fs::remove_file(path).unwrap();
-        config
-    }
-    fn none() -> Config {
-        Config::at("/nonexistent")
-    }
     fn bad(pairs: &[(&str, &str)]) -> String {
         find(true, &annotations(pairs), &none()).unwrap_err().to_string()
     }
