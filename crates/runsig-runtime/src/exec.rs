@@ -15,6 +15,7 @@ use runsig_sys::spawn::Child;
 use runsig_sys::{BorrowedFd, Errno, OwnedFd, fd, fs, sched};
 
 use crate::bundle;
+use crate::child;
 use crate::console::Console;
 use crate::create;
 use crate::error::{Error, InitError, Result};
@@ -207,7 +208,7 @@ impl Exec<'_> {
     fn finish(&mut self, launched: &Launched, plan: InitPlan) -> Result<()> {
         let pid = launched.child.pid;
         if self.plan.initial_affinity.is_none() && self.plan.process.affinity.is_none() {
-            create::reset_affinity(pid);
+            child::reset_affinity(pid);
         }
         if let Some(mask) = &self.plan.initial_affinity {
             sched::sched_setaffinity(pid, mask)
@@ -217,18 +218,18 @@ impl Exec<'_> {
             groups.add(pid)?;
         }
         if let Some(score) = self.plan.oom_score_adj {
-            create::set_oom_score(pid, score)?;
+            child::set_oom_score(pid, score)?;
         }
         if plan.namespaces.user {
-            create::raise_rlimits(pid, &self.plan.rlimits)?;
+            child::raise_rlimits(pid, &self.plan.rlimits)?;
         }
         launch::send_plan(launched.sync.as_fd(), plan)?;
         let mut answers = Answers { container: self.container, child: &launched.child };
         talk::until_ready(launched.sync.as_fd(), &mut answers)?;
         if let Some(name) = &self.options.name {
-            exec_names::give(self.container, name, create::identity(pid)?)?;
+            exec_names::give(self.container, name, child::identity(pid)?)?;
         }
-        create::publish(
+        notify::publish(
             self.options.pid_file.as_deref(),
             self.options.pidfd_socket.as_deref(),
             &launched.child,

@@ -4,8 +4,11 @@
 //! Owns: the order in which things are made and unmade, so that a kill of this program at any
 //! point leaves something `delete --force` can clean up. Must not: parse command lines or print.
 
+mod answers;
+mod build;
 mod bundle;
 mod cgroup_mounts;
+mod child;
 pub mod console;
 pub mod create;
 pub mod delete;

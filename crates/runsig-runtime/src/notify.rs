@@ -1,12 +1,13 @@
-//! Handing descriptors to those who asked for them: a seccomp agent, a pidfd socket.
+//! Telling those who asked: a PID file, a pidfd socket, a seccomp agent.
 //!
-//! Owns: connecting and sending. Must not: know how the descriptor came to be.
+//! Owns: writing, connecting and sending. Must not: know how the descriptor came to be.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use runsig_spec::plan::SeccompListener;
-use runsig_sys::{BorrowedFd, OwnedFd, net};
+use runsig_sys::spawn::Child;
+use runsig_sys::{BorrowedFd, Errno, OwnedFd, net};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
@@ -66,4 +67,26 @@ pub(crate) fn send_pidfd(path: &Path, socket: &OwnedFd, pidfd: BorrowedFd<'_>) -
 fn send(socket: &OwnedFd, bytes: &[u8], fd: BorrowedFd<'_>) -> runsig_sys::Result<()> {
     let sent = net::send_with_fds(socket.as_fd(), bytes, &[fd])?;
     runsig_sys::fs::write_all(socket.as_fd(), bytes.get(sent..).unwrap_or_default())
+}
+
+/// PID file and pidfd socket.
+pub(crate) fn publish(pid_file: Option<&Path>, pidfd_socket: Option<&Path>, child: &Child) -> Result<()> {
+    if let Some(path) = pid_file {
+        write_pid_file(path, child.pid)?;
+    }
+    if let Some(path) = pidfd_socket {
+        let socket = connect(path)?;
+        send_pidfd(path, &socket, child.pidfd.as_fd())?;
+    }
+    Ok(())
+}
+
+/// Writes the PID where an engine waits for it: a whole file or none.
+pub(crate) fn write_pid_file(path: &Path, pid: i32) -> Result<()> {
+    let name = path.file_name().ok_or_else(|| Error::io("create", path)(Errno::EISDIR))?;
+    let mut hidden = std::ffi::OsString::from(".");
+    hidden.push(name);
+    let temporary = path.with_file_name(hidden);
+    std::fs::write(&temporary, pid.to_string()).map_err(Error::std_io("write", &temporary))?;
+    std::fs::rename(&temporary, path).map_err(Error::std_io("rename", path))
 }

@@ -5,8 +5,9 @@
 
 use runsig_sys::process;
 
+use crate::answers::Answers;
 use crate::console::Console;
-use crate::create::{self, Answers, Made, Start};
+use crate::create::{self, Made, Start};
 use crate::delete;
 use crate::error::Result;
 use crate::foreground::{Foreground, Signals};

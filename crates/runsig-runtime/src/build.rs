@@ -1,0 +1,234 @@
+//! Building a container whose ID is claimed: cgroup, process, conversation, state.
+//!
+//! Owns: the order of these. Must not: claim or give up the ID ([`crate::create`]).
+
+use std::path::{Path, PathBuf};
+
+use runsig_cgroup::Cgroup;
+use runsig_proto::Op;
+use runsig_spec::Plan;
+use runsig_sys::process::{CLONE_NEWCGROUP, CLONE_NEWNET, CLONE_NEWPID, CLONE_NEWTIME, CLONE_NEWUSER};
+use runsig_sys::{Errno, OwnedFd, fd, fs};
+
+use crate::answers::Answers;
+use crate::cgroup_mounts;
+use crate::child::{identity, main_process, pid_inside, raise_rlimits, reset_affinity, set_oom_score};
+use crate::create::Start;
+use crate::error::{Error, InitError, Result};
+use crate::facts;
+use crate::host_mounts;
+use crate::launch::{self, Launch, Launched};
+use crate::net_devices;
+use crate::notify::publish;
+use crate::options::CreateOptions;
+use crate::state::Phase;
+use crate::status::Status;
+use crate::store::{Container, FIFO, c_path};
+use crate::talk;
+
+pub(crate) struct Builder<'a> {
+    options: &'a CreateOptions,
+    plan: &'a mut Plan,
+    container: &'a mut Container,
+    console: Option<OwnedFd>,
+    /// The network namespace that is joined.
+    network: Option<OwnedFd>,
+    /// Devices that are in the container's network namespace.
+    devices: Option<net_devices::Moved>,
+}
+
+impl<'a> Builder<'a> {
+    pub(crate) fn new(
+        options: &'a CreateOptions,
+        plan: &'a mut Plan,
+        container: &'a mut Container,
+        console: Option<OwnedFd>,
+    ) -> Self {
+        Self { options, plan, container, console, network: None, devices: None }
+    }
+
+    /// cgroup, process, conversation, state: in this order.
+    pub(crate) fn build(mut self, start: Start) -> Result<(Launched, Vec<u8>)> {
+        let mut cgroup = Cgroup::new(self.container.state.cgroup.clone());
+        cgroup.create(self.plan.resources.as_ref())?;
+        if *cgroup.paths() != self.container.state.cgroup {
+            // Parents were made for it too, or (rootless) it was left out.
+            self.container.state.cgroup = cgroup.paths().clone();
+            self.container.save()?;
+        }
+        // Limits can be set while the init makes its mounts: nothing of the container's runs before it
+        // has our answer. Not so the device list of v1, which denies all before it allows some, and
+        // the init makes nodes; nor the CPUs and the real-time share, which a scheduling policy needs.
+        let limits_first =
+            !cgroup.paths().is_unified() || self.plan.resources.as_ref().is_some_and(|r| r.cpu().is_some());
+        if limits_first {
+            self.limit(&cgroup)?;
+        }
+        facts::save(self.container, self.plan)?;
+        let launched = self.launch(&cgroup, start)?;
+        match self.finish(&launched, (!limits_first).then_some(&cgroup)) {
+            Ok(go) => Ok((launched, go)),
+            Err(error) => {
+                if let Some(devices) = self.devices.take() {
+                    devices.give_back();
+                }
+                launch::kill_and_reap(&launched.child);
+                Err(error)
+            }
+        }
+    }
+
+    /// Limits, the device filter, and who owns the cgroup.
+    fn limit(&self, cgroup: &Cgroup) -> Result<()> {
+        let devices: Vec<&str> = self.plan.bundle_devices.iter().map(String::as_str).collect();
+        cgroup.apply(self.plan.resources.as_ref(), &devices)?;
+        match self.plan.cgroup_owner {
+            Some(owner) => Ok(cgroup.delegate(owner)?),
+            None => Ok(()),
+        }
+    }
+
+    fn launch(&mut self, cgroup: &Cgroup, start: Start) -> Result<Launched> {
+        // Everything opened here stays open until the init has its own copies.
+        let fifo = if start == Start::Later { Some(self.make_fifo()?) } else { None };
+        let trees = host_mounts::open_trees(self.plan)?;
+        let joined = self.open_namespaces()?;
+        cgroup_mounts::fill(&mut self.plan.init, &self.container.state.cgroup);
+        let console = self.console.take();
+        let raw = |fd: &Option<OwnedFd>| fd.as_ref().map_or(-1, OwnedFd::raw);
+        self.plan.init.fds.exec_fifo = raw(&fifo);
+        self.plan.init.fds.console = raw(&console);
+        self.plan.init.namespaces.unshare = self.plan.new_namespaces & (CLONE_NEWCGROUP | CLONE_NEWTIME);
+
+        // Once in its user namespace the init may enter only what that owns; we may enter all of
+        // them, but for a time namespace, which takes no process that shares its memory.
+        let early =
+            if self.plan.init.namespaces.user { !CLONE_NEWTIME } else { CLONE_NEWUSER | CLONE_NEWPID };
+        let is_early = |flag: u64| flag & early != 0;
+        let early: Vec<_> = joined
+            .iter()
+            .filter(|(flag, ..)| is_early(*flag))
+            .map(|(flag, fd, _)| (fd.as_fd(), *flag))
+            .collect();
+        let late = || joined.iter().filter(|(flag, ..)| !is_early(*flag));
+        self.plan.init.namespaces.join =
+            late().map(|(flag, fd, path)| Ok((*flag, fd.raw(), c_path(path)?))).collect::<Result<_>>()?;
+        let inherit = [&fifo, &console]
+            .into_iter()
+            .flatten()
+            .map(OwnedFd::raw)
+            .chain(trees.iter().map(OwnedFd::raw))
+            .chain(late().map(|(_, fd, _)| fd.raw()))
+            .chain(3..3 + self.plan.init.fds.preserve.cast_signed())
+            .collect();
+        let new_user = self.plan.new_namespaces & CLONE_NEWUSER != 0;
+        let launched = Launch {
+            namespaces: self.plan.new_namespaces & !(CLONE_NEWCGROUP | CLONE_NEWTIME),
+            cgroup: cgroup.dir_fd()?,
+            tasks: cgroup.task_files()?,
+            join: &early,
+            maps: new_user.then_some((&*self.plan.uid_mappings, &*self.plan.gid_mappings)),
+            become_root: self.plan.init.namespaces.user,
+            inherit,
+        }
+        .start();
+        self.network = joined.into_iter().find(|(flag, ..)| *flag == CLONE_NEWNET).map(|(_, fd, _)| fd);
+        launched
+    }
+
+    /// Before the hooks, which find the devices where the program will.
+    fn move_devices(&mut self, pid: i32) -> Result<()> {
+        if self.plan.net_devices.is_empty() {
+            return Ok(());
+        }
+        let path = PathBuf::from(format!("/proc/{pid}/ns/net"));
+        let (network, path) = match self.network.take() {
+            // The init has not joined it yet.
+            Some(joined) => (joined, self.joined_network().unwrap_or(path)),
+            None => {
+                let open = fs::openat(fd::CWD, &c_path(&path)?, fs::O_RDONLY, 0);
+                (open.map_err(Error::io("open", &path))?, path)
+            }
+        };
+        self.devices = Some(net_devices::move_all(&self.plan.net_devices, network.as_fd(), &path)?);
+        Ok(())
+    }
+
+    fn joined_network(&self) -> Option<PathBuf> {
+        let mut joined = self.plan.joined_namespaces.iter();
+        joined.find(|(flag, _)| *flag == CLONE_NEWNET).map(|(_, path)| path.clone())
+    }
+
+    /// The exec fifo, open for reading and writing so that neither side ever blocks in open.
+    fn make_fifo(&self) -> Result<OwnedFd> {
+        let dir = self.container.dir.as_fd();
+        fs::mknodat(dir, FIFO, fs::S_IFIFO | 0o600, 0, 0)
+            .and_then(|()| fs::openat(dir, FIFO, fs::O_RDWR, 0))
+            .map_err(Error::io("create exec fifo in", &self.container.path))
+    }
+
+    fn open_namespaces(&self) -> Result<Vec<(u64, OwnedFd, PathBuf)>> {
+        self.plan
+            .joined_namespaces
+            .iter()
+            .map(|(flag, path)| {
+                let fd =
+                    fs::openat(fd::CWD, &c_path(path)?, fs::O_RDONLY, 0).map_err(Error::io("lstat", path))?;
+                Ok((*flag, fd, path.clone()))
+            })
+            .collect()
+    }
+
+    /// From the clone to the last `Go`, which the caller sends.
+    /// `unlimited` is the cgroup where its limits are still to be set.
+    fn finish(&mut self, launched: &Launched, unlimited: Option<&Cgroup>) -> Result<Vec<u8>> {
+        let pid = launched.child.pid;
+        reset_affinity(pid);
+        if let Some(score) = self.plan.oom_score_adj {
+            set_oom_score(pid, score)?;
+        }
+        self.plan.init.process.rlimits.clone_from(&self.plan.rlimits);
+        if self.plan.init.namespaces.user {
+            raise_rlimits(pid, &self.plan.rlimits)?;
+        }
+        if let (Some(groups), Some(rdt)) = (&mut self.container.state.resctrl, &self.plan.intel_rdt) {
+            groups.apply(rdt, pid)?;
+        }
+        self.move_devices(pid)?;
+        launch::send_plan(launched.sync.as_fd(), self.plan.init.clone())?;
+        unlimited.map(|cgroup| self.limit(cgroup)).transpose()?;
+        let mut answers = Answers { plan: self.plan, state: &self.container.state, child: &launched.child };
+        talk::until_ready(launched.sync.as_fd(), &mut answers)
+            .map_err(|error| about_cpus(error, self.plan))?;
+        self.container.state.init = Some(identity(pid)?);
+        self.container.state.pid_namespace_inode = namespace_inode(pid);
+        if let Some(resident) = &mut self.container.state.resident {
+            resident.main = Some(identity(main_process(pid)?)?);
+        }
+        self.container.state.phase = Phase::Created;
+        self.container.save()?;
+        publish(self.options.pid_file.as_deref(), self.options.pidfd_socket.as_deref(), &launched.child)?;
+        let hooks_follow = !self.plan.init.start_container.is_empty();
+        let inside = || self.container.state.oci(Status::Created, pid_inside(pid)).to_json();
+        Ok(if hooks_follow { inside() } else { Vec::new() })
+    }
+}
+
+/// Says what a refused deadline means: the kernel wants a process that may use every CPU.
+fn about_cpus(error: Error, plan: &Plan) -> Error {
+    let cpus = plan.resources.as_ref().and_then(|r| r.cpu().as_ref()).and_then(|cpu| cpu.cpus().as_ref());
+    match error {
+        Error::Init(InitError { op: Op::Scheduler, errno: Some(errno @ Errno::EPERM), .. })
+            if cpus.is_some_and(|cpus| !cpus.is_empty()) =>
+        {
+            Error::Invalid(format!("process scheduler can't be used together with AllowedCPUs: {errno}"))
+        }
+        other => other,
+    }
+}
+
+/// The PID namespace of a child of ours; only for telling later who else was in it.
+fn namespace_inode(pid: i32) -> Option<u64> {
+    let path = c_path(Path::new(&format!("/proc/{pid}/ns/pid"))).ok()?;
+    fs::stat(fd::CWD, &path, true).ok().map(|stat| stat.ino)
+}
