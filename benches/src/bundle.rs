@@ -45,8 +45,7 @@ impl Workspace {
         let dir = self.dir.join(name);
         let write = || -> std::io::Result<()> {
             fs::create_dir_all(&dir)?;
-            let mut config = spec(args, &self.dir.join("rootfs"));
-            config["linux"]["cgroupsPath"] = cgroups_path.into();
+            let config = spec(args, &self.dir.join("rootfs"), cgroups_path);
             fs::write(dir.join("config.json"), config.to_string())
         };
         write().map_err(|error| format!("{}: {error}", dir.display()))?;
@@ -60,48 +59,13 @@ impl Drop for Workspace {
     }
 }
 
-/// What `runc spec` writes, with a cgroup namespace and without the device list: crun raises
-/// RLIMIT_MEMLOCK for it, which takes CAP_SYS_RESOURCE.
-fn spec(args: &[&str], root: &Path) -> Value {
-    let capabilities = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"];
-    json!({
-        "ociVersion": "1.0.2",
-        "process": {
-            "user": {"uid": 0, "gid": 0}, "args": args, "cwd": "/",
-            "env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=xterm"],
-            "capabilities": {"bounding": capabilities, "effective": capabilities, "permitted": capabilities},
-            "rlimits": [{"type": "RLIMIT_NOFILE", "hard": 1024, "soft": 1024}],
-            "noNewPrivileges": true
-        },
-        "root": {"path": root, "readonly": true},
-        "hostname": "bench",
-        "mounts": mounts(),
-        "linux": {
-            "namespaces": [
-                {"type": "pid"}, {"type": "network"}, {"type": "ipc"}, {"type": "uts"}, {"type": "mount"},
-                {"type": "cgroup"}
-            ],
-            "maskedPaths": [
-                "/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
-                "/proc/timer_stats", "/proc/sched_debug", "/sys/firmware", "/proc/scsi"
-            ],
-            "readonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
-        }
-    })
-}
-
-fn mounts() -> Value {
-    json!([
-        {"destination": "/proc", "type": "proc", "source": "proc"},
-        {"destination": "/dev", "type": "tmpfs", "source": "tmpfs",
-         "options": ["nosuid", "strictatime", "mode=755", "size=65536k"]},
-        {"destination": "/dev/pts", "type": "devpts", "source": "devpts",
-         "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]},
-        {"destination": "/dev/shm", "type": "tmpfs", "source": "shm",
-         "options": ["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"]},
-        {"destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue", "options": ["nosuid", "noexec", "nodev"]},
-        {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["nosuid", "noexec", "nodev", "ro"]},
-        {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup",
-         "options": ["nosuid", "noexec", "nodev", "relatime", "ro"]}
-    ])
+/// The configuration of the tests, read-only and without the device list: crun raises RLIMIT_MEMLOCK for
+/// it, which takes CAP_SYS_RESOURCE.
+fn spec(args: &[&str], root: &Path, cgroups_path: &str) -> Value {
+    let mut config = runsig_tests::spec::base(cgroups_path);
+    config["process"]["args"] = json!(args);
+    config["root"] = json!({"path": root, "readonly": true});
+    config["hostname"] = "bench".into();
+    config["linux"]["resources"] = json!({});
+    config
 }

@@ -1,4 +1,4 @@
-//! The bundle configuration every test starts from: what `runc spec` writes, without a terminal.
+//! The bundle configuration every test and benchmark starts from: what `runc spec` writes, without a terminal.
 
 use serde_json::{Value, json};
 
@@ -34,7 +34,10 @@ pub fn base(cgroups_path: &str) -> Value {
                 {"type": "pid"}, {"type": "network"}, {"type": "ipc"},
                 {"type": "uts"}, {"type": "mount"}, {"type": "cgroup"}
             ],
-            "maskedPaths": ["/proc/kcore", "/proc/keys", "/proc/timer_list", "/sys/firmware", "/proc/scsi"],
+            "maskedPaths": [
+                "/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
+                "/proc/timer_stats", "/proc/sched_debug", "/sys/firmware", "/proc/scsi"
+            ],
             "readonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
         }
     })

@@ -167,7 +167,7 @@ impl Cgroup {
 
     /// The v2 directory, to be cloned into (CLONE_INTO_CGROUP); `None` on a host without cgroup v2
     /// and without a cgroup. On a hybrid host it is the directory without controllers, and the
-    /// v1 hierarchies need [`Cgroup::add_task`] as well.
+    /// v1 hierarchies need [`Cgroup::task_files`] as well.
     ///
     /// # Errors
     /// When it cannot be opened.
@@ -185,43 +185,28 @@ impl Cgroup {
         (0..self.paths.legacy.len()).map(|index| self.v1_at(index)?.open_file("tasks", O_WRONLY)).collect()
     }
 
-    /// Places a single-threaded process in every v1 hierarchy; does nothing on cgroup v2. The
-    /// kernel waits 7-11 ms for RCU, once for all of them: [`Cgroup::task_files`] is the way for a
-    /// process of our own.
+    /// Places a process with all its threads in every hierarchy by way of `cgroup.procs`: for a
+    /// process that could not be cloned into the cgroup. Slow: the kernel waits 7 to 11 ms for RCU.
     ///
     /// # Errors
     /// When the kernel refuses; in a rootless container without a path of its own a refusal for
     /// want of permission is passed over.
-    pub fn add_task(&self, pid: i32) -> Result<()> {
-        self.add_to_legacy("tasks", pid)
-    }
-
-    /// Places a process with all its threads in every hierarchy by way of `cgroup.procs`: for a
-    /// process that could not be cloned into the cgroup. Slow.
-    ///
-    /// # Errors
-    /// As [`Cgroup::add_task`].
     pub fn add_process(&self, pid: i32) -> Result<()> {
-        self.add_to_legacy("cgroup.procs", pid)?;
+        for index in 0..self.paths.legacy.len() {
+            self.excuse(self.v1_at(index).and_then(|dir| place(dir, "cgroup.procs", pid)))?;
+        }
         self.add_to_unified(pid)
     }
 
     /// Places a process in the v2 hierarchy only, by way of `cgroup.procs`. Slow (11 ms).
     ///
     /// # Errors
-    /// As [`Cgroup::add_task`].
+    /// As [`Cgroup::add_process`].
     pub fn add_to_unified(&self, pid: i32) -> Result<()> {
         match self.v2_dir()? {
             Some(dir) => self.excuse(place(dir, "cgroup.procs", pid)),
             None => Ok(()),
         }
-    }
-
-    fn add_to_legacy(&self, file: &str, pid: i32) -> Result<()> {
-        for index in 0..self.paths.legacy.len() {
-            self.excuse(self.v1_at(index).and_then(|dir| place(dir, file, pid)))?;
-        }
-        Ok(())
     }
 
     fn excuse(&self, result: Result<()>) -> Result<()> {

@@ -326,7 +326,7 @@ fn disabled() {
     assert_eq!(cgroup.create(Some(&everything)).unwrap(), Creation::Made);
     cgroup.apply(Some(&everything), &[]).unwrap();
     assert!(cgroup.dir_fd().unwrap().is_none());
-    cgroup.add_task(1).unwrap();
+    cgroup.add_process(1).unwrap();
     assert!(!cgroup.exists() && !cgroup.populated().unwrap() && !cgroup.is_frozen().unwrap());
     assert!(cgroup.pids().unwrap().is_empty());
     cgroup.kill_all().unwrap();

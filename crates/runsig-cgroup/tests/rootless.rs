@@ -31,7 +31,7 @@ fn nobody_without_anything() {
     assert_eq!(cgroup.create(None).unwrap(), Creation::Without);
     assert!(cgroup.paths().is_disabled());
     cgroup.apply(None, &[]).unwrap();
-    cgroup.add_task(std::process::id() as i32).unwrap();
+    cgroup.add_process(std::process::id() as i32).unwrap();
     assert!(cgroup.dir_fd().unwrap().is_none());
     cgroup.remove().unwrap();
 }

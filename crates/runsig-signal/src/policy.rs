@@ -279,18 +279,31 @@ fn stop_scope_value(text: &str) -> Result<StopScope, String> {
 
 /// Reads `TERM=QUIT,HUP=USR1`. An engine's KILL is its last resort and stays what it is.
 fn rewrite_value(text: &str) -> Result<Vec<(Signal, Signal)>, String> {
-    let mut pairs: Vec<(Signal, Signal)> = Vec::new();
-    for part in text.split(',').map(str::trim) {
-        let (from, to) = part.split_once('=').ok_or_else(|| format!("{part:?} is not SIGNAL=SIGNAL"))?;
-        let read = |name: &str| Signal::parse(name.trim()).map_err(|unknown| unknown.to_string());
+    replacements(text, "SIGNAL=SIGNAL", |from, to| {
+        let read = |name: &str| Signal::parse(name).map_err(|unknown| unknown.to_string());
         let (from, to) = (read(from)?, read(to)?);
         if from == Signal::KILL || from == Signal::PROBE {
             return Err(format!("{from} cannot be replaced"));
         }
-        if pairs.iter().any(|(known, _)| *known == from) {
-            return Err(format!("{from} is replaced twice"));
+        Ok((from, to))
+    })
+}
+
+/// Reads a table of replacements, `A=B,C=D`: each side of a pair is `read`'s business, but that nothing
+/// is replaced twice.
+pub(crate) fn replacements<T: PartialEq>(
+    text: &str,
+    form: &str,
+    read: impl Fn(&str, &str) -> Result<(T, T), String>,
+) -> Result<Vec<(T, T)>, String> {
+    let mut pairs: Vec<(T, T)> = Vec::new();
+    for part in text.split(',').map(str::trim) {
+        let (from, to) = part.split_once('=').ok_or_else(|| format!("{part:?} is not {form}"))?;
+        let pair = read(from.trim(), to.trim())?;
+        if pairs.iter().any(|(known, _)| *known == pair.0) {
+            return Err(format!("{:?} is replaced twice", from.trim()));
         }
-        pairs.push((from, to));
+        pairs.push(pair);
     }
     Ok(pairs)
 }
@@ -351,7 +364,7 @@ mod tests {
         for (text, problem) in [
             ("TERM", "\"TERM\" is not SIGNAL=SIGNAL"),
             ("KILL=TERM", "SIGKILL cannot be replaced"),
-            ("TERM=INT,15=HUP", "SIGTERM is replaced twice"),
+            ("TERM=INT,15=HUP", "\"15\" is replaced twice"),
             ("", "\"\" is not SIGNAL=SIGNAL"),
         ] {
             assert_eq!(rewrite_value(text), Err(problem.to_owned()));

@@ -12,7 +12,7 @@ use runsig_proto::plan::{Forward, Resident};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::names::{STOP_SIGNAL_ANNOTATION, Signal, default_signal};
-use crate::policy::{Lookup, Setting};
+use crate::policy::{Lookup, Setting, replacements};
 
 /// Annotation: whether there is one.
 pub const INIT: &str = "dev.runsig.init";
@@ -98,7 +98,7 @@ fn linger_value(text: &str) -> Result<u64, String> {
 
 /// Reads `TERM=QUIT,HUP=0`; 0 drops the signal.
 fn rewrite_value(text: &str) -> Result<Vec<(u32, u32)>, String> {
-    pairs(text, "SIGNAL=SIGNAL", |from, to| {
+    replacements(text, "SIGNAL=SIGNAL", |from, to| {
         let read = |name: &str| Signal::parse(name).map_err(|unknown| unknown.to_string());
         let (from, to) = (read(from)?, read(to)?);
         if from.is_kernel_only() || from == Signal::PROBE || from == Signal::CHLD {
@@ -110,30 +110,13 @@ fn rewrite_value(text: &str) -> Result<Vec<(u32, u32)>, String> {
 
 /// Reads `143=0,137=1`.
 fn remap_value(text: &str) -> Result<Vec<(u32, u32)>, String> {
-    pairs(text, "CODE=CODE", |from, to| {
+    replacements(text, "CODE=CODE", |from, to| {
         let read = |code: &str| {
             let number = code.parse::<u8>().ok().filter(|_| code.bytes().all(|b| b.is_ascii_digit()));
             number.map(u32::from).ok_or_else(|| format!("{code:?} is no exit code (0 to 255)"))
         };
         Ok((read(from)?, read(to)?))
     })
-}
-
-fn pairs(
-    text: &str,
-    form: &str,
-    read: impl Fn(&str, &str) -> Result<(u32, u32), String>,
-) -> Result<Vec<(u32, u32)>, String> {
-    let mut pairs: Vec<(u32, u32)> = Vec::new();
-    for part in text.split(',').map(str::trim) {
-        let (from, to) = part.split_once('=').ok_or_else(|| format!("{part:?} is not {form}"))?;
-        let pair = read(from.trim(), to.trim())?;
-        if pairs.iter().any(|(known, _)| *known == pair.0) {
-            return Err(format!("{:?} is replaced twice", from.trim()));
-        }
-        pairs.push(pair);
-    }
-    Ok(pairs)
 }
 
 #[cfg(test)]
