@@ -10,7 +10,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, Command};
 use runsig_runtime::{CgroupManager, Globals};
 
-use crate::cli::{self, Verb};
+use runsig::cli::{self, Verb};
 use crate::failure::{Failure, Result};
 use crate::log::Format;
 

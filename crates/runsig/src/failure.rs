@@ -7,7 +7,7 @@ use std::path::Path;
 
 use runsig_sys::Errno;
 
-use crate::cli::Verb;
+use runsig::cli::Verb;
 
 /// The result of a step of the program.
 pub(crate) type Result<T> = std::result::Result<T, Failure>;

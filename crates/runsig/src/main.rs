@@ -6,7 +6,6 @@
 #![cfg_attr(not(test), no_main)]
 
 mod args;
-mod cli;
 mod failure;
 mod log;
 mod output;
@@ -18,6 +17,7 @@ mod verbs;
 use args::{Args, Invocation};
 use failure::{Failure, Result};
 use log::{Format, Log};
+use runsig::cli;
 use session::Session;
 
 /// The exit code runc has for a verb it does not know.

@@ -14,19 +14,19 @@ mod stopping;
 use clap::{Arg, ArgAction, Command, builder::OsStringValueParser};
 
 /// A verb: its name, what it does, and the rest of its definition.
-pub(crate) struct Verb {
+pub struct Verb {
     /// As typed.
-    pub(crate) name: &'static str,
+    pub name: &'static str,
     /// One line for the list of verbs.
-    pub(crate) about: &'static str,
+    pub about: &'static str,
     /// How its arguments are written, after the flags.
-    pub(crate) usage: &'static str,
+    pub usage: &'static str,
     /// Adds flags and positional arguments.
     define: fn(Command) -> Command,
 }
 
 /// Every verb, in the order in which help lists them.
-pub(crate) const VERBS: &[Verb] = &[
+pub const VERBS: &[Verb] = &[
     lifecycle::CREATE,
     lifecycle::START,
     lifecycle::RUN,
@@ -62,7 +62,7 @@ The verbs stop, signals and wait are about the end of a container: which
 process gets which signal, what it would do with it, and how it ended.";
 
 /// The program with its global flags; a verb and all that follows it stay unparsed.
-pub(crate) fn globals() -> Command {
+pub fn globals() -> Command {
     Command::new("runsig")
         .about(ABOUT)
         .long_about(LONG_ABOUT)
@@ -89,17 +89,17 @@ pub(crate) fn globals() -> Command {
 }
 
 /// The whole tree, for the program's own help, manual pages and completions.
-pub(crate) fn full() -> Command {
+pub fn full() -> Command {
     VERBS.iter().fold(globals(), |program, verb| program.subcommand(command(verb)))
 }
 
 /// The verb with this name.
-pub(crate) fn find(name: &str) -> Option<&'static Verb> {
+pub fn find(name: &str) -> Option<&'static Verb> {
     VERBS.iter().find(|verb| verb.name == name)
 }
 
 /// The definition of one verb. It is parsed without the program's name in front.
-pub(crate) fn command(verb: &Verb) -> Command {
+pub fn command(verb: &Verb) -> Command {
     let command = Command::new(verb.name)
         .about(verb.about)
         .override_usage(format!("runsig {} [options] {}", verb.name, verb.usage))
@@ -114,7 +114,7 @@ pub(crate) fn command(verb: &Verb) -> Command {
 const POSITIONALS: &str = "arguments";
 
 /// The id of the positional arguments in a verb's matches.
-pub(crate) fn positionals() -> &'static str {
+pub fn positionals() -> &'static str {
     POSITIONALS
 }
 
