@@ -153,7 +153,7 @@ pub fn spawn(spawn: &Spawn<'_>) -> core::result::Result<Child, Failure> {
         })
     } else {
         // SAFETY: vfork: we are suspended until the process in between has ended.
-        unsafe { clone_joiner(&raw mut stack, data) }
+        unsafe { clone_joiner(spawn, &raw mut stack, data) }
     };
     // SAFETY: the child wrote through the pointer while we were suspended; read it afresh.
     let (failure, pid, pidfd) = unsafe {
@@ -189,9 +189,10 @@ unsafe fn clone_process(
 ) -> Result<(i32, i32)> {
     let mut pidfd: i32 = -1;
     let share = if spawn.hold.is_some() { 0 } else { u64::from(k::CLONE_VM | k::CLONE_VFORK) };
-    let into = if spawn.cgroup.is_some() { k::CLONE_INTO_CGROUP } else { 0 };
+    // The process in between is in the cgroup already, and what it makes with it.
+    let cgroup = spawn.cgroup.filter(|_| spawn.join.is_empty());
     let args = k::clone_args {
-        flags: spawn.namespaces | share | extra | into | u64::from(k::CLONE_PIDFD),
+        flags: spawn.namespaces | share | extra | into_cgroup(cgroup) | u64::from(k::CLONE_PIDFD),
         pidfd: &raw mut pidfd as u64,
         child_tid: 0,
         parent_tid: 0,
@@ -202,7 +203,7 @@ unsafe fn clone_process(
         tls: 0,
         set_tid: 0,
         set_tid_size: 0,
-        cgroup: spawn.cgroup.map_or(0, |fd| fd.raw() as u64),
+        cgroup: cgroup.map_or(0, |fd| fd.raw() as u64),
     };
     // SAFETY: the caller's promise; `child` never returns.
     let pid = check(unsafe { clone3_call(&raw const args, size_of::<k::clone_args>(), child, data) })?;
@@ -210,14 +211,21 @@ unsafe fn clone_process(
     Ok((pid as i32, unsafe { (&raw const pidfd).read_volatile() }))
 }
 
+fn into_cgroup(cgroup: Option<BorrowedFd<'_>>) -> u64 {
+    if cgroup.is_some() { k::CLONE_INTO_CGROUP } else { 0 }
+}
+
 /// The clone of the short-lived process in between, and its reaping. It shares our descriptors,
-/// so that the pidfd it gets is ours.
+/// so that the pidfd it gets is ours. It is born into the cgroup, before it enters namespaces: where
+/// cgroup2 is mounted with `nsdelegate`, as systemd does, nobody gets into a cgroup from one that his
+/// cgroup namespace does not show (ENOENT).
 ///
 /// # Safety
 /// As for [`clone3_call`].
-unsafe fn clone_joiner(stack: *mut Stack, data: *mut c_void) -> Result<()> {
+unsafe fn clone_joiner(spawn: &Spawn<'_>, stack: *mut Stack, data: *mut c_void) -> Result<()> {
+    let share = u64::from(k::CLONE_VM | k::CLONE_VFORK | k::CLONE_FILES);
     let args = k::clone_args {
-        flags: u64::from(k::CLONE_VM | k::CLONE_VFORK | k::CLONE_FILES),
+        flags: share | into_cgroup(spawn.cgroup),
         pidfd: 0,
         child_tid: 0,
         parent_tid: 0,
@@ -227,7 +235,7 @@ unsafe fn clone_joiner(stack: *mut Stack, data: *mut c_void) -> Result<()> {
         tls: 0,
         set_tid: 0,
         set_tid_size: 0,
-        cgroup: 0,
+        cgroup: spawn.cgroup.map_or(0, |fd| fd.raw() as u64),
     };
     // SAFETY: the caller's promise; `joiner` never returns.
     let pid = check(unsafe { clone3_call(&raw const args, size_of::<k::clone_args>(), joiner, data) })?;
