@@ -3,6 +3,7 @@
 //! Owns: host facts for `runsig-spec` and `runsig-cgroup`. Must not: judge the bundle.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use runsig_cgroup::{Driver, Host, Paths, Request};
 use runsig_signal::config::Config;
@@ -25,6 +26,7 @@ pub(crate) fn load(globals: &Globals, options: &CreateOptions) -> Result<Plan> {
         seccomp_cache: Some(&cache),
         ..host_facts(&options.id)
     };
+    let host = LoadOptions { rootless_cgroups: rootless_cgroups(globals), ..host };
     let mut plan = runsig_spec::load(&options.bundle, &host)?;
     plan.init.resident = runsig_signal::resident::find(options.init, &plan.annotations, &Config::default())?;
     plan.warnings.iter().for_each(|warning| globals.warn(warning));
@@ -44,10 +46,20 @@ pub(crate) fn host_facts(id: &str) -> LoadOptions<'_> {
     }
 }
 
-/// The initial user namespace maps every ID to itself (user_namespaces(7)).
+/// Whether cgroups may be out of reach: what `--rootless` says, else runc's guess. Root in a user
+/// namespace (rootless podman's runtime) is no more than the user who made the namespace.
+fn rootless_cgroups(globals: &Globals) -> bool {
+    globals.rootless.unwrap_or_else(|| process::geteuid() != 0 || in_user_namespace())
+}
+
+/// The initial user namespace maps every ID to itself (user_namespaces(7)). Read once: it is asked
+/// for on the way of every create.
 fn in_user_namespace() -> bool {
-    std::fs::read_to_string("/proc/self/uid_map")
-        .is_ok_and(|map| !map.split_ascii_whitespace().eq(["0", "0", "4294967295"]))
+    static ANSWER: OnceLock<bool> = OnceLock::new();
+    *ANSWER.get_or_init(|| {
+        std::fs::read_to_string("/proc/self/uid_map")
+            .is_ok_and(|map| !map.split_ascii_whitespace().eq(["0", "0", "4294967295"]))
+    })
 }
 
 fn setgroups_denied() -> bool {
@@ -63,7 +75,7 @@ pub(crate) fn cgroup_paths(globals: &Globals, plan: &Plan, id: &str) -> Result<P
         CgroupManager::Disabled => Driver::Disabled,
         CgroupManager::Cgroupfs | CgroupManager::Systemd => Driver::Cgroupfs,
     };
-    let rootless = globals.rootless.unwrap_or_else(|| process::geteuid() != 0);
+    let rootless = rootless_cgroups(globals);
     let request = Request { cgroups_path: plan.cgroups_path.as_deref(), id, driver, rootless };
     let host = if driver == Driver::Disabled { Host::default() } else { Host::detect()? };
     Ok(Paths::resolve(&host, request)?)

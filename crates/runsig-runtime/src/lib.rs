@@ -26,7 +26,6 @@ mod net_devices;
 mod notify;
 pub mod options;
 pub mod pause;
-pub mod ps;
 mod resctrl;
 mod rtnetlink;
 pub mod run;

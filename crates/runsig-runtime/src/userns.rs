@@ -21,32 +21,30 @@ fn map_text(mappings: &[IdMapping]) -> String {
     })
 }
 
-/// Writes the maps of the process `pid`, a child of ours that waits for them.
+/// Writes the maps of the process `pid`, a child of ours that waits for them. Without privilege one
+/// may map oneself, after giving up setgroups (user_namespaces(7)); anything more takes the
+/// set-user-ID helpers and /etc/subuid.
 ///
 /// # Errors
 /// When the kernel, newuidmap or newgidmap refuses them.
 pub(crate) fn write_maps(pid: i32, uids: &[IdMapping], gids: &[IdMapping]) -> Result<()> {
-    if process::geteuid() != 0 {
-        return write_maps_rootless(pid, uids, gids);
+    write_map(pid, "uid", uids)?;
+    let own = process::getegid();
+    let only_own = matches!(gids, [map] if map.size == 1 && map.host == own);
+    if only_own && process::geteuid() != 0 {
+        write_proc(pid, "setgroups", "deny")?;
     }
-    write_proc(pid, "uid_map", &map_text(uids))?;
-    write_proc(pid, "gid_map", &map_text(gids))
+    write_map(pid, "gid", gids)
 }
 
-/// Without privilege one may map oneself, after giving up setgroups (user_namespaces(7));
-/// anything more takes the set-user-ID helpers and /etc/subuid.
-fn write_maps_rootless(pid: i32, uids: &[IdMapping], gids: &[IdMapping]) -> Result<()> {
-    let only = |maps: &[IdMapping], id: u32| matches!(maps, [m] if m.size == 1 && m.host == id);
-    if only(uids, process::geteuid()) {
-        write_proc(pid, "uid_map", &map_text(uids))?;
-    } else {
-        map_by_helper("newuidmap", pid, uids)?;
-    }
-    if only(gids, process::getegid()) {
-        write_proc(pid, "setgroups", "deny")?;
-        write_proc(pid, "gid_map", &map_text(gids))
-    } else {
-        map_by_helper("newgidmap", pid, gids)
+/// As runc, the helper is asked only when the kernel says no: a caller may have CAP_SETUID without
+/// being root.
+fn write_map(pid: i32, kind: &str, mappings: &[IdMapping]) -> Result<()> {
+    match write_proc(pid, &format!("{kind}_map"), &map_text(mappings)) {
+        Err(Error::Io { errno: Errno::EPERM, .. }) if process::geteuid() != 0 => {
+            map_by_helper(kind, pid, mappings)
+        }
+        written => written,
     }
 }
 
@@ -59,18 +57,18 @@ fn write_proc(pid: i32, file: &str, text: &str) -> Result<()> {
     write(&c_path(&path)?).map_err(Error::io("write", &path))
 }
 
-fn map_by_helper(helper: &'static str, pid: i32, mappings: &[IdMapping]) -> Result<()> {
+/// newuidmap(1) or newgidmap(1).
+fn map_by_helper(kind: &str, pid: i32, mappings: &[IdMapping]) -> Result<()> {
+    let refused = |why: &str| Error::Invalid(format!("failed to use new{kind} map on {pid}: {why}"));
     let numbers = mappings.iter().flat_map(|m| [m.container, m.host, m.size]).map(|n| n.to_string());
-    let output = Command::new(helper)
-        .arg(pid.to_string())
-        .args(numbers)
-        .output()
-        .map_err(Error::std_io("run", helper))?;
+    let output = Command::new(format!("new{kind}map")).arg(pid.to_string()).args(numbers).output().map_err(
+        |error| refused(&format!("mapping tool not present (new{kind}map: {})", Errno::from_io(&error))),
+    )?;
     if output.status.success() {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    Err(Error::Invalid(format!("{helper} failed: {}", said.trim().replace('\n', "; "))))
+    Err(refused(&said.trim().replace('\n', "; ")))
 }
 
 /// A user namespace with these maps that no process is in, for an idmapped mount.

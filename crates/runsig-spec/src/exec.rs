@@ -14,7 +14,7 @@ use crate::load::{LoadOptions, read};
 use crate::plan::{IdMapping, Plan};
 use crate::process::{self, Around};
 use crate::text::cstring;
-use crate::{caps, json};
+use crate::{caps, json, rootless};
 
 /// What a process needs to know of the container it comes to.
 #[derive(Debug, Clone)]
@@ -122,6 +122,7 @@ pub fn exec_process(
         ExecSource::Json(bytes) => described(bytes, container, around),
         ExecSource::Container(changes) => changed(changes, container, around),
     }?;
+    rootless::check_groups(options.rootless, &plan.process.groups)?;
     plan.warnings = plan.warnings.into_iter().map(one_line).collect();
     Ok(plan)
 }
@@ -288,6 +289,24 @@ mod tests {
         assert_eq!(exec.warnings, [r#"ignoring unknown or unavailable capabilities: ["CAP_WHAT"]"#]);
         assert!(!process.no_new_privs && process.terminal);
         assert_eq!((process.apparmor.as_deref(), process.console_size), (Some(c"other"), Some((24, 80))));
+    }
+
+    #[test]
+    fn only_root_chooses_groups() {
+        let words = "cannot set any additional groups in a rootless container";
+        let options = LoadOptions { rootless: true, ..LoadOptions::new("c") };
+        let plan = container();
+        let facts = ContainerFacts::from(&plan);
+        let error = exec_process(&facts, ExecSource::Container(changes()), &options).unwrap_err();
+        assert_eq!(error.to_string(), words);
+        let without = ExecSource::Json(br#"{"args":["a"],"cwd":"/"}"#);
+        assert!(exec_process(&facts, without, &options).is_ok());
+
+        let config = r#"{"ociVersion":"1.0.0","root":{"path":"r"},"process":{"cwd":"/","args":["a"],"user":
+            {"additionalGids":[0]}},"linux":{"namespaces":[{"type":"user"},{"type":"mount"}],
+            "uidMappings":[{"containerID":0,"hostID":1000,"size":1}],"gidMappings":[{"containerID":0,"hostID":1000,"size":1}]}}"#;
+        assert_eq!(from_json(config.as_bytes(), Path::new("/b"), &options).unwrap_err().to_string(), words);
+        assert!(from_json(config.as_bytes(), Path::new("/b"), &LoadOptions::new("c")).is_ok());
     }
 
     #[test]

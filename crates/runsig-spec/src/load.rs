@@ -38,6 +38,8 @@ pub struct LoadOptions<'a> {
     pub id: &'a str,
     /// The caller is not root: what needs root is refused early.
     pub rootless: bool,
+    /// Cgroups, and the rest of what the host's root decides about, may be out of reach.
+    pub rootless_cgroups: bool,
     /// We run in a user namespace that is not the host's: device nodes cannot be made.
     pub in_user_namespace: bool,
     /// Our user namespace denies setgroups(2) (`/proc/self/setgroups`).
@@ -62,6 +64,7 @@ impl<'a> LoadOptions<'a> {
         Self {
             id,
             rootless: false,
+            rootless_cgroups: false,
             in_user_namespace: false,
             setgroups_denied: false,
             selinux: false,
@@ -204,7 +207,14 @@ fn build(mut document: Document<'_>, bundle: &str, options: &LoadOptions<'_>) ->
     resources.as_ref().map(resources::check).transpose()?;
     let intel_rdt = linux.intel_rdt.take();
     intel_rdt.as_ref().map(resources::check_intel_rdt).transpose()?;
-    let net_devices = network::devices(linux.net_devices.take(), &namespaces, options.rootless)?;
+    let net_devices = network::devices(
+        linux.net_devices.take(),
+        &namespaces,
+        options.rootless || options.rootless_cgroups,
+    )?;
+
+    // Last, as in runc: whatever else is wrong is said first.
+    rootless::check_groups(options.rootless, &process.process.groups)?;
 
     let bundle_devices = linux.devices.iter().flatten().filter_map(|device| device.path.clone()).collect();
 

@@ -160,8 +160,8 @@ pub(crate) fn check_maps(namespaces: &Namespaces, uid: bool, gid: bool) -> Resul
         (false, false) => Err(SpecError::rule(
             "user namespaces enabled, but no namespace path to join nor mappings to apply specified",
         )),
-        (false, true) => Err(SpecError::rule("linux.gidMappings are given, but linux.uidMappings are not")),
-        (true, false) => Err(SpecError::rule("linux.uidMappings are given, but linux.gidMappings are not")),
+        (false, true) => Err(SpecError::rule("user namespaces enabled, but no uid mappings found")),
+        (true, false) => Err(SpecError::rule("user namespaces enabled, but no gid mappings found")),
         (true, true) => Ok(()),
     }
 }

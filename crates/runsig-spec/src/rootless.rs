@@ -16,6 +16,14 @@ pub(crate) fn check_namespaces(rootless: bool, namespaces: &Namespaces) -> Resul
     Ok(())
 }
 
+/// Only root may choose supplementary groups (setgroups(2)); those of the caller stay.
+pub(crate) fn check_groups(rootless: bool, groups: &[u32]) -> Result<()> {
+    if rootless && !groups.is_empty() {
+        return Err(SpecError::rule("cannot set any additional groups in a rootless container"));
+    }
+    Ok(())
+}
+
 /// Owners in mount options have to exist in the user namespace. Nothing is checked without maps: a
 /// joined namespace has its own.
 pub(crate) fn check_mounts(mounts: &[Mount], uids: &[IdMapping], gids: &[IdMapping]) -> Result<()> {

@@ -77,7 +77,7 @@ fn each_field_refuses_what_it_cannot_be() {
         ("/linux/namespaces/3", json!({"type": "pid"}), "duplicated ns \"pid\""),
         ("/linux/namespaces/5", json!({"type": "pid"}), "duplicated ns \"pid\""),
         ("/linux/uidMappings/0/size", json!(0), "invalid linux.uidMappings[0].size \"0\""),
-        ("/linux/uidMappings", json!(null), "linux.gidMappings are given, but linux.uidMappings are not"),
+        ("/linux/uidMappings", json!(null), "user namespaces enabled, but no uid mappings found"),
         ("/linux/gidMappings/0/hostID", json!(4_294_967_295u32), "invalid linux.gidMappings[0].size"),
         (
             "/linux/sysctl",

@@ -6,9 +6,10 @@ use crate::args::Args;
 use crate::failure::{Failure, Result};
 use crate::output;
 use crate::session::Session;
+use crate::target;
 
 pub(super) fn ps(session: &Session<'_>, args: &Args) -> Result<()> {
-    let pids = runsig_runtime::ps::pids(&session.store, args.first_id()?)?;
+    let pids = target::of(&session.store.load(args.first_id()?)?).pids()?;
     if args.wants_json("table")? {
         return output::print(&(output::compact_json(&pids)? + "\n"));
     }
