@@ -51,7 +51,7 @@ pub(crate) fn set_oom_score(pid: i32, score: i32) -> Result<()> {
 }
 
 pub(crate) fn identity(pid: i32) -> Result<Identity> {
-    Identity::of(pid).ok_or_else(|| Error::io("read start time of process", pid.to_string())(Errno::ESRCH))
+    Identity::read(pid).map_err(Error::io("read start time of process", pid.to_string()))
 }
 
 /// The one child of a resident init that has just been made.

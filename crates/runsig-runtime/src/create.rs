@@ -116,7 +116,7 @@ pub(crate) fn make(
         Ok((launched, go)) => Ok(Made { container, child: launched.child, sync: launched.sync, go, plan }),
         Err(error) => {
             // What failed is the news; a clean-up that fails too leaves the state for `delete`.
-            let _ = delete::destroy(&store, &container);
+            let _ = delete::destroy(&store, container);
             Err(error)
         }
     }

@@ -4,6 +4,7 @@
 //! that can be taken up again: processes, cgroup, directory, poststop hooks.
 //! Must not: say that something is gone while it is not.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use runsig_cgroup::Cgroup;
@@ -15,10 +16,11 @@ use runsig_signal::zap;
 use runsig_sys::Errno;
 use runsig_sys::process::{self, POLLIN, PollFd};
 
+use crate::damaged;
 use crate::error::{Error, Result};
 use crate::facts;
 use crate::hooks;
-use crate::state::Phase;
+use crate::state::{Phase, State};
 use crate::status::Status;
 use crate::store::{Container, Store};
 
@@ -29,7 +31,8 @@ const BOUND_MS: u64 = 10_000;
 ///
 /// # Errors
 /// When it runs and `force` is not given, or when something of it cannot be ended or removed:
-/// then the state stays, and another `delete` goes on from there.
+/// then the state stays, and another `delete` goes on from there. When its state cannot be read and
+/// `force` is not given, or processes of it seem to be there.
 pub fn delete(store: &Store, id: &str, force: bool) -> Result<()> {
     let container = match store.load(id) {
         Ok(container) => container,
@@ -38,7 +41,7 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<()> {
             store.sweep(id)?;
             return if force { Ok(()) } else { Err(Error::NotExist) };
         }
-        Err(Error::BadState { .. }) if force => return store.remove(id),
+        Err(Error::BadState { path, reason }) if force => return remove_unreadable(store, id, path, reason),
         Err(error) => return Err(error),
     };
     if !force {
@@ -51,31 +54,47 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<()> {
             }
         }
     }
-    destroy(store, &container)
+    destroy(store, container)
+}
+
+/// Removes a container whose state cannot be read, unless something of it seems to run: nobody could find
+/// that again.
+fn remove_unreadable(store: &Store, id: &str, path: PathBuf, reason: String) -> Result<()> {
+    let left = damaged::processes(id);
+    if left.is_empty() {
+        return store.remove(id);
+    }
+    let named: Vec<_> = left.iter().map(|(pid, name)| format!("{pid} ({name})")).collect();
+    let reason =
+        format!("{reason}; processes in a cgroup of that name: {}; end them first", named.join(", "));
+    Err(Error::BadState { path, reason })
 }
 
 /// Ends every process of the container and removes what was made for it.
 ///
 /// # Errors
 /// As [`delete`].
-pub(crate) fn destroy(store: &Store, container: &Container) -> Result<()> {
-    let mut cgroup = Cgroup::new(container.state.cgroup.clone());
-    if container.state.phase == Phase::Creating && !facts::are_saved(container) {
-        // Nothing was started. The cgroup is ours and empty, or somebody else's (ours is never
-        // frozen yet): then it stays.
+pub(crate) fn destroy(store: &Store, container: Container) -> Result<()> {
+    let nothing_started = container.state.phase == Phase::Creating && !facts::are_saved(&container);
+    let Container { state, dir, .. } = container;
+    // That may be the last descriptor there is for what follows.
+    drop(dir);
+    let mut cgroup = Cgroup::new(state.cgroup.clone());
+    if nothing_started {
+        // The cgroup is ours and empty, or somebody else's (ours is never frozen yet): then it stays.
         if !cgroup.populated()? && !cgroup.is_frozen().unwrap_or(false) {
             let _ = cgroup.remove_within(Duration::ZERO);
         }
     } else {
-        end_processes(container, &cgroup)?;
+        end_processes(&state, &cgroup)?;
         cgroup.remove()?;
-        if let Some(groups) = &container.state.resctrl {
+        if let Some(groups) = &state.resctrl {
             groups.remove()?;
         }
     }
-    store.remove(container.id())?;
-    let poststop: Vec<Hook> = container.state.poststop.iter().map(Hook::from).collect();
-    hooks::run("poststop", &poststop, &container.state.oci(Status::Stopped, 0))
+    store.remove(&state.id)?;
+    let poststop: Vec<Hook> = state.poststop.iter().map(Hook::from).collect();
+    hooks::run("poststop", &poststop, &state.oci(Status::Stopped, 0))
 }
 
 /// Whether the container under this ID was left half made by a creator that is gone; if so it is
@@ -92,12 +111,12 @@ pub(crate) fn clear_abandoned(store: &Store, id: &str) -> Result<bool> {
     if container.state.phase != Phase::Creating || container.status()? != Status::Stopped {
         return Ok(false);
     }
-    destroy(store, &container)?;
+    destroy(store, container)?;
     Ok(true)
 }
 
-fn end_processes(container: &Container, cgroup: &Cgroup) -> Result<()> {
-    let init = match container.state.init {
+fn end_processes(state: &State, cgroup: &Cgroup) -> Result<()> {
+    let init = match state.init {
         Some(init) => identity::open(&init)?,
         None => None,
     };
@@ -107,14 +126,14 @@ fn end_processes(container: &Container, cgroup: &Cgroup) -> Result<()> {
     }
     // Own PID namespace: the kernel ends the rest with init. Otherwise, and for a container that
     // was never finished, the cgroup says who is left.
-    if container.state.pid_namespace != PidNamespace::Own || container.state.phase == Phase::Creating {
+    if state.pid_namespace != PidNamespace::Own || state.phase == Phase::Creating {
         cgroup.kill_all()?;
     } else if cgroup.is_frozen()? {
         // v1: a frozen task does not even die.
         cgroup.thaw()?;
     }
     match init {
-        Some(init) => wait_for_end(&init, container.state.pid_namespace_inode),
+        Some(init) => wait_for_end(&init, state.pid_namespace_inode),
         None => Ok(()),
     }
 }

@@ -11,6 +11,7 @@ mod cgroup_mounts;
 mod child;
 pub mod console;
 pub mod create;
+mod damaged;
 pub mod delete;
 mod embed;
 pub mod error;

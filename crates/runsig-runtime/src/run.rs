@@ -46,7 +46,7 @@ pub fn run(globals: &Globals, options: &RunOptions) -> Result<i32> {
         let _ = process::pidfd_send_signal(made.child.pidfd.as_fd(), 9);
     }
     if !options.keep {
-        delete::destroy(&store, &made.container)?;
+        delete::destroy(&store, made.container)?;
     }
     result
 }
@@ -58,7 +58,7 @@ fn run_detached(globals: &Globals, options: &RunOptions, plan: runsig_spec::Plan
     match go(&made) {
         Ok(()) => Ok(0),
         Err(error) => {
-            let _ = delete::destroy(&Store::new(&globals.root), &made.container);
+            let _ = delete::destroy(&Store::new(&globals.root), made.container);
             Err(error)
         }
     }

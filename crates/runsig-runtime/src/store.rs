@@ -19,6 +19,9 @@ const STATE_NEW: &CStr = c".state.json.new";
 /// The exec fifo's name.
 pub(crate) const FIFO: &CStr = c"exec.fifo";
 
+/// How long a file below the root may be. Annotations are the longest part of one, and come from a config.json.
+const MOST_BYTES: usize = 64 << 20;
+
 /// All containers below one root.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -161,7 +164,9 @@ impl Store {
     /// [`Error::NotExist`], also for a directory whose state was never written.
     pub fn load(&self, id: &str) -> Result<Container> {
         let (path, dir) = self.open_dir(id)?;
-        let file = match fs::openat(dir.as_fd(), STATE, fs::O_RDONLY | fs::O_NOFOLLOW, 0) {
+        // Whatever somebody put in its place, opening it must not wait.
+        let flags = fs::O_RDONLY | fs::O_NOFOLLOW | fs::O_NONBLOCK;
+        let file = match fs::openat(dir.as_fd(), STATE, flags, 0) {
             Ok(file) => file,
             Err(Errno::ENOENT) => return Err(Error::NotExist),
             Err(errno) => return Err(Error::io("open", path.join("state.json"))(errno)),
@@ -232,7 +237,8 @@ impl Container {
     }
 }
 
-/// The whole of a regular file. A short read is its end: only then does read(2) stop early there.
+/// The whole of a regular file, `EFBIG` when that is more than we ever write. A short read is its end: only
+/// then does read(2) stop early there.
 pub(crate) fn read_all(file: &OwnedFd) -> runsig_sys::Result<Vec<u8>> {
     let mut bytes = vec![0; 4096];
     let mut filled = 0;
@@ -241,6 +247,9 @@ pub(crate) fn read_all(file: &OwnedFd) -> runsig_sys::Result<Vec<u8>> {
         if filled < bytes.len() {
             bytes.truncate(filled);
             return Ok(bytes);
+        }
+        if filled >= MOST_BYTES {
+            return Err(Errno::EFBIG);
         }
         bytes.resize(filled * 4, 0);
     }

@@ -28,9 +28,17 @@ impl Identity {
     /// The identity of a process that the caller knows to be the right one now: its own child, say.
     #[must_use]
     pub fn of(pid: i32) -> Option<Self> {
-        let fd = process::pidfd_open(pid).ok()?;
-        let start_time = Stat::of(pid)?.start_time;
-        Some(Self { pid, start_time, inode: pidfs_inode(fd.as_fd()) })
+        Self::read(pid).ok()
+    }
+
+    /// As [`Identity::of`], saying why there is none.
+    ///
+    /// # Errors
+    /// `ESRCH` when there is no such process; what pidfd_open(2) and open(2) fail with: `EMFILE`.
+    pub fn read(pid: i32) -> std::result::Result<Self, Errno> {
+        let fd = process::pidfd_open(pid)?;
+        let start_time = Stat::try_read(&pid.to_string())?.ok_or(Errno::ESRCH)?.start_time;
+        Ok(Self { pid, start_time, inode: pidfs_inode(fd.as_fd()) })
     }
 }
 

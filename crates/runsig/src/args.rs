@@ -10,9 +10,9 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, Command};
 use runsig_runtime::{CgroupManager, Globals};
 
-use runsig::cli::{self, Verb};
 use crate::failure::{Failure, Result};
 use crate::log::Format;
+use runsig::cli::{self, Verb};
 
 /// The global flags, and the verb with its arguments still unparsed.
 pub(crate) struct Invocation {
