@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod cgroups;
+mod criu;
 mod descriptors;
 mod documents;
 mod drop_in;
@@ -24,6 +25,7 @@ fn main() -> std::process::ExitCode {
     runsig_tests::harness::main(&[
         bad_input::CASES,
         cgroups::CASES,
+        criu::CASES,
         descriptors::CASES,
         documents::CASES,
         fields::CASES,

@@ -59,7 +59,7 @@ impl Container {
     pub fn command(&self, verb: &str, args: &[&str]) -> Command {
         self.bundle.save();
         let mut command = self.runtime.command(&[verb]);
-        if matches!(verb, "create" | "run") {
+        if matches!(verb, "create" | "run" | "restore") {
             command.arg("--bundle").arg(&self.bundle.dir);
         }
         command.args(args).arg(self.id());

@@ -12,6 +12,7 @@ pub mod case;
 pub mod cgroup;
 pub mod console;
 pub mod container;
+pub mod fake_criu;
 pub mod harness;
 pub mod host_config;
 pub mod leftovers;

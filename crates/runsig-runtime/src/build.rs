@@ -2,7 +2,7 @@
 //!
 //! Owns: the order of these. Must not: claim or give up the ID ([`crate::create`]).
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use runsig_cgroup::Cgroup;
 use runsig_proto::Op;
@@ -12,7 +12,9 @@ use runsig_sys::{Errno, OwnedFd, fd, fs};
 
 use crate::answers::Answers;
 use crate::cgroup_mounts;
-use crate::child::{identity, main_process, pid_inside, raise_rlimits, reset_affinity, set_oom_score};
+use crate::child::{
+    identity, main_process, namespace_inode, pid_inside, raise_rlimits, reset_affinity, set_oom_score,
+};
 use crate::create::Start;
 use crate::error::{Error, InitError, Result};
 use crate::facts;
@@ -37,6 +39,34 @@ pub(crate) struct Builder<'a> {
     devices: Option<net_devices::Moved>,
 }
 
+/// Makes the container's cgroup and notes what was made.
+///
+/// # Errors
+/// As [`Cgroup::create`].
+pub(crate) fn make_cgroup(container: &mut Container, plan: &Plan) -> Result<Cgroup> {
+    let mut cgroup = Cgroup::new(container.state.cgroup.clone());
+    cgroup.create(plan.resources.as_ref())?;
+    if *cgroup.paths() != container.state.cgroup {
+        // Parents were made for it too, or (rootless) it was left out.
+        container.state.cgroup = cgroup.paths().clone();
+        container.save()?;
+    }
+    Ok(cgroup)
+}
+
+/// Sets limits, the device filter, and who owns the cgroup.
+///
+/// # Errors
+/// When the kernel refuses.
+pub(crate) fn limit(plan: &Plan, cgroup: &Cgroup) -> Result<()> {
+    let devices: Vec<&str> = plan.bundle_devices.iter().map(String::as_str).collect();
+    cgroup.apply(plan.resources.as_ref(), &devices)?;
+    match plan.cgroup_owner {
+        Some(owner) => Ok(cgroup.delegate(owner)?),
+        None => Ok(()),
+    }
+}
+
 impl<'a> Builder<'a> {
     pub(crate) fn new(
         options: &'a CreateOptions,
@@ -49,20 +79,14 @@ impl<'a> Builder<'a> {
 
     /// cgroup, process, conversation, state: in this order.
     pub(crate) fn build(mut self, start: Start) -> Result<(Launched, Vec<u8>)> {
-        let mut cgroup = Cgroup::new(self.container.state.cgroup.clone());
-        cgroup.create(self.plan.resources.as_ref())?;
-        if *cgroup.paths() != self.container.state.cgroup {
-            // Parents were made for it too, or (rootless) it was left out.
-            self.container.state.cgroup = cgroup.paths().clone();
-            self.container.save()?;
-        }
+        let cgroup = make_cgroup(self.container, self.plan)?;
         // Limits can be set while the init makes its mounts: nothing of the container's runs before it
         // has our answer. Not so the device list of v1, which denies all before it allows some, and
         // the init makes nodes; nor the CPUs and the real-time share, which a scheduling policy needs.
         let limits_first =
             !cgroup.paths().is_unified() || self.plan.resources.as_ref().is_some_and(|r| r.cpu().is_some());
         if limits_first {
-            self.limit(&cgroup)?;
+            limit(self.plan, &cgroup)?;
         }
         facts::save(self.container, self.plan)?;
         let launched = self.launch(&cgroup, start)?;
@@ -75,16 +99,6 @@ impl<'a> Builder<'a> {
                 launch::kill_and_reap(&launched.child);
                 Err(error)
             }
-        }
-    }
-
-    /// Limits, the device filter, and who owns the cgroup.
-    fn limit(&self, cgroup: &Cgroup) -> Result<()> {
-        let devices: Vec<&str> = self.plan.bundle_devices.iter().map(String::as_str).collect();
-        cgroup.apply(self.plan.resources.as_ref(), &devices)?;
-        match self.plan.cgroup_owner {
-            Some(owner) => Ok(cgroup.delegate(owner)?),
-            None => Ok(()),
         }
     }
 
@@ -196,7 +210,7 @@ impl<'a> Builder<'a> {
         }
         self.move_devices(pid)?;
         launch::send_plan(launched.sync.as_fd(), self.plan.init.clone())?;
-        unlimited.map(|cgroup| self.limit(cgroup)).transpose()?;
+        unlimited.map(|cgroup| limit(self.plan, cgroup)).transpose()?;
         let mut answers = Answers { plan: self.plan, state: &self.container.state, child: &launched.child };
         talk::until_ready(launched.sync.as_fd(), &mut answers)
             .map_err(|error| about_cpus(error, self.plan))?;
@@ -225,10 +239,4 @@ fn about_cpus(error: Error, plan: &Plan) -> Error {
         }
         other => other,
     }
-}
-
-/// The PID namespace of a child of ours; only for telling later who else was in it.
-fn namespace_inode(pid: i32) -> Option<u64> {
-    let path = c_path(Path::new(&format!("/proc/{pid}/ns/pid"))).ok()?;
-    fs::stat(fd::CWD, &path, true).ok().map(|stat| stat.ino)
 }

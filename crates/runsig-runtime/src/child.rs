@@ -3,7 +3,7 @@
 //! Owns: identity, affinity, limits and score of one process. Must not: be used for a process that
 //! somebody else may reap: its number has to stay its own.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use runsig_signal::identity::Identity;
 use runsig_signal::procfs;
@@ -66,4 +66,10 @@ pub(crate) fn pid_inside(pid: i32) -> i32 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
     numbers.split_ascii_whitespace().last().and_then(|number| number.parse().ok()).unwrap_or(pid)
+}
+
+/// The PID namespace of a child of ours; only for telling later who else was in it.
+pub(crate) fn namespace_inode(pid: i32) -> Option<u64> {
+    let path = c_path(Path::new(&format!("/proc/{pid}/ns/pid"))).ok()?;
+    fs::stat(fd::CWD, &path, true).ok().map(|stat| stat.ino)
 }

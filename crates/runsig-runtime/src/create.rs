@@ -123,14 +123,18 @@ pub(crate) fn make(
 }
 
 /// Claims the ID; one whose creator was killed half-way is cleaned up and taken over.
-fn claim(store: &Store, state: State) -> Result<Container> {
+pub(crate) fn claim(store: &Store, state: State) -> Result<Container> {
     match store.claim(state.clone()) {
         Err(Error::Exists) if delete::clear_abandoned(store, &state.id)? => store.claim(state),
         other => other,
     }
 }
 
-fn first_state(options: &CreateOptions, plan: &Plan, cgroup: runsig_cgroup::Paths) -> Result<State> {
+pub(crate) fn first_state(
+    options: &CreateOptions,
+    plan: &Plan,
+    cgroup: runsig_cgroup::Paths,
+) -> Result<State> {
     let joined = plan.joined_namespaces.iter().fold(0, |bits, (flag, _)| bits | flag);
     Ok(State {
         oci_version: plan.oci_version.clone(),

@@ -74,6 +74,8 @@ pub enum Error {
         /// What the parser says.
         reason: String,
     },
+    /// CRIU failed, or could not be spoken with.
+    Criu(crate::checkpoint::CriuError),
     /// A request that is wrong in itself; the whole message.
     Invalid(String),
 }
@@ -117,6 +119,7 @@ impl fmt::Display for Error {
             Self::State(message) | Self::Invalid(message) => f.write_str(message),
             Self::Spec(error) => error.fmt(f),
             Self::Signal(error) => error.fmt(f),
+            Self::Criu(error) => error.fmt(f),
             Self::Cgroup(error) => write!(f, "unable to apply cgroup configuration: {error}"),
             Self::Placing(why) => write!(f, "error adding pid of the process to cgroups: {why}"),
             Self::Io { operation, path, errno } => write!(f, "{operation} {}: {errno}", path.display()),

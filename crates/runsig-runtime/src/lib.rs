@@ -8,6 +8,7 @@ mod answers;
 mod build;
 mod bundle;
 mod cgroup_mounts;
+pub mod checkpoint;
 mod child;
 pub mod console;
 pub mod create;

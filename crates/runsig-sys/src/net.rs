@@ -18,8 +18,21 @@ use crate::fs;
 /// # Errors
 /// As socketpair(2).
 pub fn socketpair() -> Result<(OwnedFd, OwnedFd)> {
+    pair(n::SOCK_STREAM as usize)
+}
+
+/// A connected pair of unix sockets that keep the bounds of messages, close-on-exec.
+/// <https://man7.org/linux/man-pages/man2/socketpair.2.html>
+///
+/// # Errors
+/// As socketpair(2).
+pub fn packet_pair() -> Result<(OwnedFd, OwnedFd)> {
+    pair(n::SOCK_SEQPACKET as usize)
+}
+
+fn pair(kind: usize) -> Result<(OwnedFd, OwnedFd)> {
     let mut fds = [-1i32; 2];
-    let kind = n::SOCK_STREAM as usize | fs::O_CLOEXEC as usize;
+    let kind = kind | fs::O_CLOEXEC as usize;
     // SAFETY: `fds` has room for two descriptors.
     unsafe { sys!(k::__NR_socketpair, n::AF_UNIX as usize, kind, 0, fds.as_mut_ptr() as usize) }?;
     Ok((OwnedFd::from_raw(fds[0]), OwnedFd::from_raw(fds[1])))

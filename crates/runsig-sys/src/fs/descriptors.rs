@@ -64,6 +64,15 @@ pub fn set_status_flags(fd: BorrowedFd<'_>, flags: u32) -> Result<()> {
     unsafe { sys!(k::__NR_fcntl, fd.arg(), k::F_SETFL as usize, flags as usize) }.map(drop)
 }
 
+/// The status flags (`O_WRONLY`, `O_NONBLOCK`, ...). <https://man7.org/linux/man-pages/man2/fcntl.2.html>
+///
+/// # Errors
+/// `EBADF` when it is not open.
+pub fn status_flags(fd: BorrowedFd<'_>) -> Result<u32> {
+    // SAFETY: no pointers.
+    unsafe { sys!(k::__NR_fcntl, fd.arg(), k::F_GETFL as usize, 0) }.map(|flags| flags as u32)
+}
+
 /// Marks every descriptor from `first` on close-on-exec.
 /// <https://man7.org/linux/man-pages/man2/close_range.2.html> (CLOSE_RANGE_CLOEXEC: 5.11)
 ///

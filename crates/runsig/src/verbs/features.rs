@@ -136,7 +136,7 @@ fn annotations() -> BTreeMap<&'static str, String> {
     let mut annotations = BTreeMap::from([
         ("dev.runsig.version", env!("CARGO_PKG_VERSION").to_owned()),
         ("io.github.seccomp.libseccomp.version", libseccomp_version()),
-        ("org.opencontainers.runc.checkpoint.enabled", "false".to_owned()),
+        ("org.opencontainers.runc.checkpoint.enabled", "true".to_owned()),
     ]);
     if let Some(commit) = version::COMMIT {
         annotations.insert("dev.runsig.commit", commit.to_owned());

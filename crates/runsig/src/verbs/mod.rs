@@ -3,6 +3,7 @@
 //! Owns: which function a verb's name means. Must not: parse, log failures or choose exit codes
 //! other than a container's own.
 
+mod checkpoint;
 mod create;
 mod delete;
 mod events;
@@ -49,25 +50,9 @@ pub(crate) fn run(name: &str, session: &Session<'_>, args: &Args) -> Result<u8> 
         "update" => update::update(session, args).map(|()| 0),
         "spec" => spec::spec(args).map(|()| 0),
         "features" => features::features(args).map(|()| 0),
-        "checkpoint" => checkpoint(session, args),
-        _ => not_yet(name, args),
+        "checkpoint" => checkpoint::checkpoint(session, args).map(|()| 0),
+        "restore" => checkpoint::restore(session, args),
+        // The definitions of verbs are the other half of this list.
+        _ => Err(Failure::new(format!("{name} is not implemented"))),
     }
-}
-
-/// Whatever becomes of this verb: CRIU cannot restore a PID 1 whose program is a sealed file in memory.
-fn checkpoint(session: &Session<'_>, args: &Args) -> Result<u8> {
-    let id = args.only_id()?;
-    if session.load(id)?.state.resident.is_some() {
-        return Err(Failure::new(format!(
-            "container {id:?} cannot be checkpointed: its PID 1 is a resident init ({})",
-            runsig_signal::resident::INIT
-        )));
-    }
-    not_yet("checkpoint", args)
-}
-
-/// A verb that is defined, so that its flags are known, and not built.
-fn not_yet(name: &str, args: &Args) -> Result<u8> {
-    args.only_id()?;
-    Err(Failure::new(format!("{name} is not implemented yet in this version")))
 }
