@@ -36,7 +36,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     {
         println!("cargo::rerun-if-changed={}", workspace.join(source).display());
     }
-    let target = var("TARGET")?;
+    // It has no C library, so it does not matter which one its target is about, but for the files that
+    // a compiler for musl would link without being asked.
+    let target = var("TARGET")?.into_string().map_err(|_| "TARGET is not UTF-8")?.replace("-musl", "-gnu");
     let out = PathBuf::from(var("OUT_DIR")?).join("init");
     build(&workspace, &target, &out)?;
     let program = out.join(&target).join("init/runsig-init");
@@ -44,7 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn build(workspace: &Path, target: &OsString, out: &Path) -> Result<(), Box<dyn Error>> {
+fn build(workspace: &Path, target: &str, out: &Path) -> Result<(), Box<dyn Error>> {
     let mut cargo = Command::new(var("CARGO")?);
     cargo
         .current_dir(workspace)

@@ -99,7 +99,7 @@ impl Runtime {
             let found = if name.components().count() > 1 { fs::canonicalize(&name).ok() } else { None };
             return found.or_else(|| find_in_path(&name.to_string_lossy())).expect("RUNTIME names a program");
         }
-        built_runsig().expect("no runsig: build it with `cargo build --release -p runsig`, or set RUNTIME")
+        built_runsig().expect("no runsig: build it with hack/build, or set RUNTIME")
     }
 
     /// `runsig`, `runc`, `crun`: the program's name.
@@ -208,10 +208,14 @@ pub fn find_in_path(name: &str) -> Option<PathBuf> {
     path.split(':').map(|dir| Path::new(dir).join(name)).find(is_program)
 }
 
-/// The release build next to this test program: its own is `<target>/[<triple>/]<profile>/deps/NAME`.
+/// The last release build, for whatever C library, beside this test program: its own is
+/// `<target>/<triple>/<profile>/deps/NAME`.
 fn built_runsig() -> Option<PathBuf> {
     let own = fs::read_link("/proc/self/exe").ok()?;
-    let profiles = own.parent()?.parent()?.parent()?;
-    let candidate = profiles.join("release/runsig");
-    candidate.exists().then_some(candidate)
+    let target_directory = own.ancestors().nth(4)?;
+    let built =
+        fs::read_dir(target_directory).ok()?.flatten().map(|entry| entry.path().join("release/runsig"));
+    built
+        .max_by_key(|program| fs::metadata(program).and_then(|file| file.modified()).ok())
+        .filter(|program| program.exists())
 }

@@ -2,8 +2,13 @@
 //!
 //! Owns: a C `main` in place of the standard library's, which costs every call 0.05 ms: it reads
 //! /proc/self/maps and installs handlers for a message about stack overflows. What of it keeps a
-//! program safe is done here. Must not: parse arguments; `std::env::args_os` works as ever, because
-//! the C library hands them to the standard library before `main`.
+//! program safe is done here, and [`arguments`] stands in for `std::env::args_os`: not every C library
+//! tells the standard library before `main`. Must not: parse arguments.
+
+use core::ffi::{CStr, c_char};
+use core::sync::atomic::{AtomicPtr, Ordering};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
 
 use linux_raw_sys::general as k;
 
@@ -20,17 +25,45 @@ macro_rules! program {
     ($main:path) => {
         /// Called by the C library.
         #[unsafe(no_mangle)]
-        extern "C" fn main(_argc: i32, _argv: *const *const u8) -> i32 {
-            $crate::entry::prepare();
+        extern "C" fn main(_argc: i32, argv: *mut *const core::ffi::c_char) -> i32 {
+            // SAFETY: the C library's start passes a null-ended array that stays for the program's life.
+            unsafe { $crate::entry::prepare(argv) };
             i32::from($main())
         }
     };
 }
 
+/// What `main` was given.
+static ARGUMENTS: AtomicPtr<*const c_char> = AtomicPtr::new(core::ptr::null_mut());
+
+/// The program's arguments, its own name first. None in a program without [`program!`](crate::program).
+pub fn arguments() -> impl Iterator<Item = OsString> {
+    let mut next = ARGUMENTS.load(Ordering::Relaxed);
+    core::iter::from_fn(move || {
+        if next.is_null() {
+            return None;
+        }
+        // SAFETY: not beyond the null that ends the array, as `prepare` was promised.
+        let argument = unsafe { next.read() };
+        if argument.is_null() {
+            return None;
+        }
+        // SAFETY: the null has not been reached, so there is another element.
+        next = unsafe { next.add(1) };
+        // SAFETY: a terminated string that stays, as `prepare` was promised.
+        let argument = unsafe { CStr::from_ptr(argument) };
+        Some(OsString::from(OsStr::from_bytes(argument.to_bytes())))
+    })
+}
+
 /// What has to hold before anything is opened or written: descriptors 0 to 2 are open, so that no
 /// file of ours lands there and gets what is meant for standard error; and a closed pipe is an
 /// error, not a signal.
-pub fn prepare() {
+///
+/// # Safety
+/// `argv` is a null-ended array of terminated strings that are never changed.
+pub unsafe fn prepare(argv: *mut *const c_char) {
+    ARGUMENTS.store(argv, Ordering::Relaxed);
     if open_standard_streams().is_err() {
         // Nothing can be said and nothing may be opened.
         process::exit(1);

@@ -19,6 +19,8 @@ pub mod entry;
 pub mod errno;
 pub mod fd;
 pub mod fork;
+#[cfg(all(feature = "std", target_env = "musl"))]
+mod fortify;
 #[cfg(feature = "freestanding")]
 pub mod freestanding;
 pub mod fs;

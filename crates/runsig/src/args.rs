@@ -238,7 +238,7 @@ impl Args {
         if holds {
             return Ok(&self.positionals);
         }
-        let program = std::env::args_os().next().unwrap_or_default();
+        let program = runsig_sys::entry::arguments().next().unwrap_or_default();
         let program = program.to_string_lossy();
         let message = format!("{program}: {:?} requires {how} {count} argument(s)", self.verb.name);
         Err(Failure::usage(message, "").with_help_of(self.verb))

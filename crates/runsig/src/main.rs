@@ -23,6 +23,9 @@ use session::Session;
 /// The exit code runc has for a verb it does not know.
 const UNKNOWN_VERB: u8 = 3;
 
+#[global_allocator]
+static HEAP: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 #[cfg(not(test))]
 runsig_sys::program!(program);
 
@@ -34,7 +37,7 @@ fn main() {
 
 /// From the command line to the exit code.
 fn program() -> u8 {
-    match Invocation::parse(std::env::args_os()) {
+    match Invocation::parse(runsig_sys::entry::arguments()) {
         Ok(invocation) => call(&invocation),
         // Nothing is known of a log file when the globals cannot be parsed.
         Err(failure) => report(&Log::to_stderr(Format::Text, false), &failure),
