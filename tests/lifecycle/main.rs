@@ -16,6 +16,7 @@ mod resources;
 mod rootfs;
 mod rootless;
 mod safety;
+mod sd_notify;
 mod seccomp;
 mod terminal;
 mod userns;
@@ -39,6 +40,7 @@ fn main() -> std::process::ExitCode {
         rootfs::CASES,
         rootless::CASES,
         safety::CASES,
+        sd_notify::CASES,
         seccomp::CASES,
         terminal::CASES,
         userns::CASES,

@@ -23,6 +23,7 @@ use crate::launch::{self, Launch, Launched};
 use crate::net_devices;
 use crate::notify::publish;
 use crate::options::CreateOptions;
+use crate::sd_notify;
 use crate::state::Phase;
 use crate::status::Status;
 use crate::store::{Container, FIFO, c_path};
@@ -37,6 +38,8 @@ pub(crate) struct Builder<'a> {
     network: Option<OwnedFd>,
     /// Devices that are in the container's network namespace.
     devices: Option<net_devices::Moved>,
+    /// It gets an end of the service manager's socket.
+    notifies: bool,
 }
 
 /// Makes the container's cgroup and notes what was made.
@@ -74,7 +77,13 @@ impl<'a> Builder<'a> {
         container: &'a mut Container,
         console: Option<OwnedFd>,
     ) -> Self {
-        Self { options, plan, container, console, network: None, devices: None }
+        Self { options, plan, container, console, network: None, devices: None, notifies: false }
+    }
+
+    /// Gives it an end of the service manager's socket, which the plan has a mount for.
+    pub(crate) fn notifying(mut self, notifies: bool) -> Self {
+        self.notifies = notifies;
+        self
     }
 
     /// cgroup, process, conversation, state: in this order.
@@ -89,6 +98,10 @@ impl<'a> Builder<'a> {
             limit(self.plan, &cgroup)?;
         }
         facts::save(self.container, self.plan)?;
+        if self.notifies {
+            sd_notify::make_directory(self.container)?;
+            sd_notify::tell_program(self.plan);
+        }
         let launched = self.launch(&cgroup, start)?;
         match self.finish(&launched, (!limits_first).then_some(&cgroup)) {
             Ok(go) => Ok((launched, go)),

@@ -23,6 +23,7 @@ use crate::error::{Error, Result};
 use crate::notify;
 use crate::options::{CgroupManager, CreateOptions, Globals};
 use crate::resctrl::Resctrl;
+use crate::sd_notify;
 use crate::state::{HookRecord, ListenerRecord, Phase, State};
 use crate::store::{Container, Store};
 use crate::talk;
@@ -108,10 +109,14 @@ pub(crate) fn make(
         );
     }
     let store = Store::new(&globals.root);
+    let notifies = sd_notify::manager().is_some();
+    if notifies {
+        sd_notify::add_mount(&mut plan, &store.path(&options.id))?;
+    }
     let mut state = first_state(options, &plan, crate::bundle::cgroup_paths(globals, &plan, &options.id)?)?;
     state.resctrl = plan.intel_rdt.as_ref().map(|rdt| Resctrl::find()?.plan(rdt, &options.id)).transpose()?;
     let mut container = claim(&store, state)?;
-    let built = Builder::new(options, &mut plan, &mut container, console).build(start);
+    let built = Builder::new(options, &mut plan, &mut container, console).notifying(notifies).build(start);
     match built {
         Ok((launched, go)) => Ok(Made { container, child: launched.child, sync: launched.sync, go, plan }),
         Err(error) => {

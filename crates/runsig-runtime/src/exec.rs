@@ -55,7 +55,7 @@ pub fn exec(globals: &Globals, options: ExecOptions) -> Result<i32> {
     let (mut console, socket) = Console::for_terminal(terminal)?;
     let front = console.as_mut();
     let child = Exec { container: &container, options: &options, plan, console: socket, front }.start()?;
-    let code = Foreground { signals, console, child: &child }.wait();
+    let code = Foreground { signals, console, relay: None, child: &child }.wait();
     if let Some(name) = &options.name {
         exec_names::take_back(&container, name);
     }

@@ -11,6 +11,7 @@ use runsig_sys::{Errno, OwnedFd, fs};
 
 use crate::console::Console;
 use crate::error::{Error, Result};
+use crate::sd_notify::Relay;
 
 const SIGCHLD: i32 = 17;
 const SIGURG: i32 = 23;
@@ -44,6 +45,8 @@ impl Signals {
 pub(crate) struct Foreground<'a> {
     pub(crate) signals: Signals,
     pub(crate) console: Option<Console>,
+    /// What tells the service manager that the program is ready; dropped when it has.
+    pub(crate) relay: Option<Relay>,
     pub(crate) child: &'a Child,
 }
 
@@ -57,7 +60,8 @@ impl Foreground<'_> {
             console.begin();
         }
         loop {
-            let mut fds = vec![watch(self.child.pidfd.raw()), watch(self.signals.fd.raw())];
+            let relay = self.relay.as_ref().map_or(-1, Relay::raw);
+            let mut fds = vec![watch(self.child.pidfd.raw()), watch(self.signals.fd.raw()), watch(relay)];
             if let Some(console) = &self.console {
                 fds.extend(console.watched());
             }
@@ -67,7 +71,10 @@ impl Foreground<'_> {
             }
             self.handle_signals();
             if let Some(console) = &mut self.console {
-                console.relay(fds.get(2..).unwrap_or_default());
+                console.relay(fds.get(3..).unwrap_or_default());
+            }
+            if fds.get(2).is_some_and(|fd| fd.revents != 0) {
+                self.notify();
             }
             if let Some(status) = self.reap()? {
                 if let Some(console) = &mut self.console {
@@ -75,6 +82,13 @@ impl Foreground<'_> {
                 }
                 return Ok(status.shell_code());
             }
+        }
+    }
+
+    /// In front it is us whom systemd watches.
+    fn notify(&mut self) {
+        if self.relay.as_ref().is_some_and(|relay| relay.relay(process::getpid())) {
+            self.relay = None;
         }
     }
 

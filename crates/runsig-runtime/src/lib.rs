@@ -31,6 +31,7 @@ pub mod pause;
 mod resctrl;
 mod rtnetlink;
 pub mod run;
+mod sd_notify;
 mod seccomp_cache;
 pub mod start;
 pub mod state;

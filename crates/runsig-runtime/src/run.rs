@@ -12,6 +12,7 @@ use crate::delete;
 use crate::error::Result;
 use crate::foreground::{Foreground, Signals};
 use crate::options::{Globals, RunOptions};
+use crate::sd_notify::Relay;
 use crate::start;
 use crate::store::Store;
 use crate::talk;
@@ -40,8 +41,9 @@ pub fn run(globals: &Globals, options: &RunOptions) -> Result<i32> {
     let store = Store::new(&globals.root);
     let received = console.as_mut().map_or(Ok(()), Console::receive);
     let result = received
-        .and_then(|()| go(&made))
-        .and_then(|()| Foreground { signals, console, child: &made.child }.wait());
+        .and_then(|()| Relay::listen(&made.container))
+        .and_then(|relay| go(&made).map(|()| relay))
+        .and_then(|relay| Foreground { signals, console, relay, child: &made.child }.wait());
     if result.is_err() {
         let _ = process::pidfd_send_signal(made.child.pidfd.as_fd(), 9);
     }
@@ -55,8 +57,15 @@ fn run_detached(globals: &Globals, options: &RunOptions, plan: runsig_spec::Plan
     let console =
         create::console_socket(options.create.console_socket.as_deref(), plan.init.process.terminal)?;
     let made = create::make(globals, &options.create, plan, Start::Now, console)?;
-    match go(&made) {
-        Ok(()) => Ok(0),
+    let started = Relay::listen(&made.container).and_then(|relay| go(&made).map(|()| relay));
+    match started {
+        Ok(relay) => {
+            // A service that is started has to be ready when we end.
+            if let Some(relay) = relay {
+                relay.wait(made.child.pidfd.as_fd(), made.child.pid);
+            }
+            Ok(0)
+        }
         Err(error) => {
             let _ = delete::destroy(&Store::new(&globals.root), made.container);
             Err(error)

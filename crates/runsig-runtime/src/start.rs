@@ -10,6 +10,7 @@ use runsig_sys::{Errno, OwnedFd, fs};
 
 use crate::error::{Error, Result};
 use crate::hooks;
+use crate::sd_notify::Relay;
 use crate::state::Phase;
 use crate::status::Status;
 use crate::store::{Container, FIFO, Store};
@@ -24,16 +25,26 @@ pub fn start(store: &Store, id: &str) -> Result<()> {
         Some(fifo) if container.state.phase == Phase::Created => fifo,
         _ => return Err(not_created(&container)?),
     };
+    let relay = Relay::listen(&container)?;
     // In this order: killed in between, a fifo is left that no one reads, and that means running.
     fs::write_all(fifo.as_fd(), &[0])
         .and_then(|()| fs::unlinkat(container.dir.as_fd(), FIFO, false))
         .map_err(Error::io("write exec fifo in", &container.path))?;
-    if container.state.poststart.is_empty() {
-        return Ok(());
+    if !container.state.poststart.is_empty() {
+        wait_for_exec(&fifo)?;
+        let hooks: Vec<Hook> = container.state.poststart.iter().map(Hook::from).collect();
+        run_poststart(&container, &hooks)?;
     }
-    wait_for_exec(&fifo)?;
-    let hooks: Vec<Hook> = container.state.poststart.iter().map(Hook::from).collect();
-    run_poststart(&container, &hooks)
+    relay.map_or(Ok(()), |relay| wait_until_ready(&container, &relay))
+}
+
+/// A service that is started has to be ready when we end.
+fn wait_until_ready(container: &Container, relay: &Relay) -> Result<()> {
+    let Some(init) = container.state.init else { return Ok(()) };
+    if let Some(process) = identity::open(&init)? {
+        relay.wait(process.as_fd(), process.pid());
+    }
+    Ok(())
 }
 
 /// The fifo's write end; `None` when nobody reads it.

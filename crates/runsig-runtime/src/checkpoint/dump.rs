@@ -23,6 +23,7 @@ use crate::cgroup_mounts;
 use crate::delete;
 use crate::error::{Error, Result};
 use crate::options::Globals;
+use crate::sd_notify;
 use crate::status::Status;
 use crate::store::{Container, Store, c_path};
 
@@ -118,6 +119,9 @@ fn plan(container: &Container) -> Result<Plan> {
     let mut plan = runsig_spec::load(&state.bundle, &bundle::host_facts(&state.id))?;
     plan.rootfs.clone_from(&state.rootfs);
     cgroup_mounts::fill(&mut plan.init, &state.cgroup);
+    if sd_notify::has_directory(container) {
+        sd_notify::add_mount(&mut plan, &container.path)?;
+    }
     Ok(plan)
 }
 

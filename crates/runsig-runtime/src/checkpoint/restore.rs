@@ -35,6 +35,7 @@ use crate::foreground::{Foreground, Signals};
 use crate::hooks;
 use crate::notify;
 use crate::options::Globals;
+use crate::sd_notify;
 use crate::state::Phase;
 use crate::status::Status;
 use crate::store::{Container, Store, c_path};
@@ -71,7 +72,7 @@ pub fn restore(globals: &Globals, options: &RestoreOptions) -> Result<i32> {
     let result = console
         .as_mut()
         .map_or(Ok(()), Console::receive)
-        .and_then(|()| Foreground { signals, console, child: &restored.init }.wait());
+        .and_then(|()| Foreground { signals, console, relay: None, child: &restored.init }.wait());
     if result.is_err() {
         let _ = process::pidfd_send_signal(restored.init.pidfd.as_fd(), 9);
     }
@@ -113,6 +114,9 @@ fn bring_back(
     let streams = read_streams(&options.criu.image_path, &directories)?;
     let namespaces = Joined::open(&plan, version)?;
     let store = Store::new(&globals.root);
+    if sd_notify::manager().is_some() {
+        sd_notify::add_mount(&mut plan, &store.path(&options.create.id))?;
+    }
     let paths = crate::bundle::cgroup_paths(globals, &plan, &options.create.id)?;
     let mut container = create::claim(&store, create::first_state(&options.create, &plan, paths)?)?;
     let restore = Restore { options, plan: &mut plan, container: &mut container, console };
@@ -206,6 +210,9 @@ impl Restore<'_> {
         build::limit(self.plan, &cgroup)?;
         cgroup_mounts::fill(&mut self.plan.init, &self.container.state.cgroup);
         facts::save(self.container, self.plan)?;
+        if sd_notify::manager().is_some() {
+            sd_notify::make_directory(self.container)?;
+        }
         let at = self.container.path.join(ROOT);
         fs::mkdirat(fd::CWD, &c_path(&at)?, 0o755).map_err(Error::io("mkdir", &at))?;
         let criu = self.start(&cgroup, &at, directories, joined)?;
