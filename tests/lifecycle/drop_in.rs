@@ -16,7 +16,8 @@ pub const CASES: &[Case] = cases![
         host_namespace_next_to_a_new_user_namespace, filter_may_forbid_close_range,
         filter_binds_start_container_hooks, hook_death_is_told_in_words,
         create_container_hooks_start_in_the_rootfs, bind_with_an_option_follows_mount_2, frozen_cgroup_is_left_alone,
-        exec_into_a_sub_cgroup, exec_follows_an_init_that_moved, stats_are_one_line, events_end_with_the_container;
+        exec_into_a_sub_cgroup, exec_follows_an_init_that_moved, stats_are_one_line, events_end_with_the_container,
+        debug_log_tells_the_steps, goes_by_the_name_it_is_called;
     V1 "drop_in": exec_into_a_sub_cgroup, update_by_flags_and_by_json, stats_are_one_line;
 ];
 
@@ -360,4 +361,54 @@ fn events_end_with_the_container() {
     container.expect_status("stopped");
     container.delete_force().ok();
     events.finish(wait::SOON).ok();
+}
+
+fn debug_log_tells_the_steps() {
+    require_runsig(NEW);
+    let container = Container::new(sleeper().with(|config| {
+        let syscalls = [json!({"names": ["acct"], "action": "SCMP_ACT_ERRNO"})];
+        let flags = ["SECCOMP_FILTER_FLAG_LOG"];
+        config["linux"]["seccomp"] =
+            json!({"defaultAction": "SCMP_ACT_ALLOW", "flags": flags, "syscalls": syscalls});
+        config["process"]["execCPUAffinity"] = json!({"initial": "0"});
+    }));
+    let verb = |container: &Container, args: &[&str]| {
+        container.bundle.save();
+        let log = container.bundle.dir.join("log");
+        let all = [&["--debug", "--log", log.to_str().expect("utf-8")], args].concat();
+        container.runtime.call(&all).ok();
+        let text = fs::read_to_string(&log).expect("a log");
+        fs::remove_file(log).expect("rm");
+        text
+    };
+    let dir = container.bundle.dir.to_str().expect("utf-8").to_owned();
+    let id = container.id().to_owned();
+    let made = verb(&container, &["run", "-d", "--bundle", &dir, &id]);
+    let seccomp = "\"seccomp filter flags: 2\"";
+    for step in [
+        "nsexec container setup",
+        "child process in init()",
+        seccomp,
+        "init: closing the pipe to signal completion",
+    ] {
+        assert!(made.contains(step), "{step}: {made}");
+    }
+    let exec = verb(&container, &["exec", &id, "true"]);
+    for step in
+        ["nsexec container setup", "child process in init()", ": affinity: 0x1", "setns_init: about to exec"]
+    {
+        assert!(exec.contains(step), "{step}: {exec}");
+    }
+}
+
+fn goes_by_the_name_it_is_called() {
+    require_runsig("the name is Runsig's own matter");
+    let container = Container::new(Bundle::new().args(&["no-such-program"]));
+    container.verb("run", &[]).fails(1, &["runsig run failed: "]);
+    let link = container.bundle.dir.join("runc");
+    std::os::unix::fs::symlink(&container.runtime.program, &link).expect("symlink");
+    let inner = container.command("run", &[]);
+    let mut command = Command::new(link);
+    command.args(inner.get_args());
+    finish(command, wait::SOON).fails(1, &["runc run failed: "]);
 }

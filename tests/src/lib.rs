@@ -20,6 +20,7 @@ pub mod procs;
 pub mod runtime;
 pub mod sandbox;
 pub mod spec;
+pub mod user;
 pub mod wait;
 
 pub use bundle::Bundle;

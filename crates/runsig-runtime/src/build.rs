@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use runsig_cgroup::Cgroup;
+use runsig_cgroup::{Cgroup, Creation};
 use runsig_proto::Op;
 use runsig_spec::Plan;
 use runsig_sys::process::{CLONE_NEWCGROUP, CLONE_NEWNET, CLONE_NEWPID, CLONE_NEWTIME, CLONE_NEWUSER};
@@ -22,14 +22,16 @@ use crate::host_mounts;
 use crate::launch::{self, Launch, Launched};
 use crate::net_devices;
 use crate::notify::publish;
-use crate::options::CreateOptions;
+use crate::options::{CreateOptions, Globals};
 use crate::sd_notify;
 use crate::state::Phase;
 use crate::status::Status;
 use crate::store::{Container, FIFO, c_path};
 use crate::talk;
+use crate::trace;
 
 pub(crate) struct Builder<'a> {
+    globals: &'a Globals,
     options: &'a CreateOptions,
     plan: &'a mut Plan,
     container: &'a mut Container,
@@ -46,15 +48,15 @@ pub(crate) struct Builder<'a> {
 ///
 /// # Errors
 /// As [`Cgroup::create`].
-pub(crate) fn make_cgroup(container: &mut Container, plan: &Plan) -> Result<Cgroup> {
+pub(crate) fn make_cgroup(container: &mut Container, plan: &Plan) -> Result<(Cgroup, Creation)> {
     let mut cgroup = Cgroup::new(container.state.cgroup.clone());
-    cgroup.create(plan.resources.as_ref())?;
+    let creation = cgroup.create(plan.resources.as_ref())?;
     if *cgroup.paths() != container.state.cgroup {
         // Parents were made for it too, or (rootless) it was left out.
         container.state.cgroup = cgroup.paths().clone();
         container.save()?;
     }
-    Ok(cgroup)
+    Ok((cgroup, creation))
 }
 
 /// Sets limits, the device filter, and who owns the cgroup.
@@ -72,12 +74,13 @@ pub(crate) fn limit(plan: &Plan, cgroup: &Cgroup) -> Result<()> {
 
 impl<'a> Builder<'a> {
     pub(crate) fn new(
+        globals: &'a Globals,
         options: &'a CreateOptions,
         plan: &'a mut Plan,
         container: &'a mut Container,
         console: Option<OwnedFd>,
     ) -> Self {
-        Self { options, plan, container, console, network: None, devices: None, notifies: false }
+        Self { globals, options, plan, container, console, network: None, devices: None, notifies: false }
     }
 
     /// Gives it an end of the service manager's socket, which the plan has a mount for.
@@ -88,7 +91,14 @@ impl<'a> Builder<'a> {
 
     /// cgroup, process, conversation, state: in this order.
     pub(crate) fn build(mut self, start: Start) -> Result<(Launched, Vec<u8>)> {
-        let cgroup = make_cgroup(self.container, self.plan)?;
+        let (cgroup, creation) = make_cgroup(self.container, self.plan)?;
+        if creation == Creation::Without && self.plan.new_namespaces & CLONE_NEWPID == 0 {
+            // In runc's words, which its callers look for.
+            self.globals.warn(
+                "Creating a rootless container with no cgroup and no private pid namespace. Such configuration is \
+                 strongly discouraged (as it is impossible to properly kill all container's processes)",
+            );
+        }
         // Limits can be set while the init makes its mounts: nothing of the container's runs before it
         // has our answer. Not so the device list of v1, which denies all before it allows some, and
         // the init makes nodes; nor the CPUs and the real-time share, which a scheduling policy needs.
@@ -210,6 +220,7 @@ impl<'a> Builder<'a> {
     /// `unlimited` is the cgroup where its limits are still to be set.
     fn finish(&mut self, launched: &Launched, unlimited: Option<&Cgroup>) -> Result<Vec<u8>> {
         let pid = launched.child.pid;
+        trace::cloned(self.globals, pid, self.plan.new_namespaces);
         reset_affinity(pid);
         if let Some(score) = self.plan.oom_score_adj {
             set_oom_score(pid, score)?;
@@ -223,10 +234,12 @@ impl<'a> Builder<'a> {
         }
         self.move_devices(pid)?;
         launch::send_plan(launched.sync.as_fd(), self.plan.init.clone())?;
+        trace::planned(self.globals, pid, &self.plan.init);
         unlimited.map(|cgroup| limit(self.plan, cgroup)).transpose()?;
         let mut answers = Answers { plan: self.plan, state: &self.container.state, child: &launched.child };
         talk::until_ready(launched.sync.as_fd(), &mut answers)
             .map_err(|error| about_cpus(error, self.plan))?;
+        trace::ready(self.globals);
         self.container.state.init = Some(identity(pid)?);
         self.container.state.pid_namespace_inode = namespace_inode(pid);
         if let Some(resident) = &mut self.container.state.resident {

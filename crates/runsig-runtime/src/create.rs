@@ -116,7 +116,8 @@ pub(crate) fn make(
     let mut state = first_state(options, &plan, crate::bundle::cgroup_paths(globals, &plan, &options.id)?)?;
     state.resctrl = plan.intel_rdt.as_ref().map(|rdt| Resctrl::find()?.plan(rdt, &options.id)).transpose()?;
     let mut container = claim(&store, state)?;
-    let built = Builder::new(options, &mut plan, &mut container, console).notifying(notifies).build(start);
+    let built =
+        Builder::new(globals, options, &mut plan, &mut container, console).notifying(notifies).build(start);
     match built {
         Ok((launched, go)) => Ok(Made { container, child: launched.child, sync: launched.sync, go, plan }),
         Err(error) => {

@@ -29,6 +29,7 @@ use crate::state::State;
 use crate::status::Status;
 use crate::store::{Container, Store, c_path};
 use crate::talk::{self, Listener};
+use crate::trace;
 
 /// Runs a process in a container. Returns its exit code (128+n for a signal), or 0 when detached.
 ///
@@ -45,7 +46,7 @@ pub fn exec(globals: &Globals, options: ExecOptions) -> Result<i32> {
     let terminal = plan.process.terminal;
     if options.detach {
         let console = create::console_socket(options.console_socket.as_deref(), terminal)?;
-        Exec { container: &container, options: &options, plan, console, front: None }.start()?;
+        Exec { globals, container: &container, options: &options, plan, console, front: None }.start()?;
         return Ok(0);
     }
     if options.console_socket.is_some() {
@@ -54,7 +55,8 @@ pub fn exec(globals: &Globals, options: ExecOptions) -> Result<i32> {
     let signals = Signals::block()?;
     let (mut console, socket) = Console::for_terminal(terminal)?;
     let front = console.as_mut();
-    let child = Exec { container: &container, options: &options, plan, console: socket, front }.start()?;
+    let child =
+        Exec { globals, container: &container, options: &options, plan, console: socket, front }.start()?;
     let code = Foreground { signals, console, relay: None, child: &child }.wait();
     if let Some(name) = &options.name {
         exec_names::take_back(&container, name);
@@ -95,6 +97,7 @@ fn source(options: &ExecOptions) -> ExecSource<'_> {
 }
 
 struct Exec<'a> {
+    globals: &'a Globals,
     container: &'a Container,
     options: &'a ExecOptions,
     plan: ExecPlan,
@@ -207,12 +210,14 @@ impl Exec<'_> {
 
     fn finish(&mut self, launched: &Launched, plan: InitPlan) -> Result<()> {
         let pid = launched.child.pid;
+        trace::cloned(self.globals, pid, 0);
         if self.plan.initial_affinity.is_none() && self.plan.process.affinity.is_none() {
             child::reset_affinity(pid);
         }
         if let Some(mask) = &self.plan.initial_affinity {
             sched::sched_setaffinity(pid, mask)
                 .map_err(Error::io("set affinity of process", pid.to_string()))?;
+            trace::affinity(self.globals, pid, mask);
         }
         if let Some(groups) = &self.container.state.resctrl {
             groups.add(pid)?;
@@ -223,9 +228,11 @@ impl Exec<'_> {
         if plan.namespaces.user {
             child::raise_rlimits(pid, &self.plan.rlimits)?;
         }
+        trace::planned(self.globals, pid, &plan);
         launch::send_plan(launched.sync.as_fd(), plan)?;
         let mut answers = Answers { container: self.container, child: &launched.child };
         talk::until_ready(launched.sync.as_fd(), &mut answers)?;
+        trace::exec_ready(self.globals, pid);
         if let Some(name) = &self.options.name {
             exec_names::give(self.container, name, child::identity(pid)?)?;
         }

@@ -39,6 +39,7 @@ pub mod status;
 pub mod store;
 mod talk;
 pub mod time;
+mod trace;
 pub mod update;
 mod userns;
 

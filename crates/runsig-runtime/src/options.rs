@@ -15,15 +15,24 @@ pub struct Globals {
     pub cgroup_manager: CgroupManager,
     /// Where warnings go: what is worth a line but no failure.
     pub warnings: Warnings,
+    /// Where lines for `--debug` go, when somebody wants them.
+    pub debug_log: Option<Warnings>,
 }
 
 impl Globals {
     pub(crate) fn warn(&self, message: &str) {
         (self.warnings.0)(message);
     }
+
+    /// One line for `--debug`, made only when somebody reads it.
+    pub(crate) fn debug(&self, message: impl FnOnce() -> String) {
+        if let Some(log) = &self.debug_log {
+            (log.0)(&message());
+        }
+    }
 }
 
-/// Takes warnings, one line each.
+/// Takes warnings, or lines for `--debug`, one line each.
 #[derive(Clone)]
 pub struct Warnings(pub std::rc::Rc<dyn Fn(&str)>);
 

@@ -161,7 +161,10 @@ pub(crate) fn memory_policy(given: &document::MemoryPolicy) -> Result<(u32, Vec<
     let Some((_, mode)) = MEMORY_MODES.iter().find(|(known, _)| *known == name) else {
         return Err(SpecError::rule(format!("invalid memory policy mode {name:?}")));
     };
-    let nodes = cpuset::parse(given.nodes.as_deref().unwrap_or_default(), "linux.memoryPolicy.nodes")?;
+    let nodes = cpuset::parse(
+        given.nodes.as_deref().unwrap_or_default(),
+        "memory policy nodes (linux.memoryPolicy.nodes)",
+    )?;
     let nodes = nodes.unwrap_or_default();
     let mut flags = 0;
     for flag in given.flags.iter().flatten() {
@@ -283,7 +286,10 @@ mod tests {
             (r#"{"mode":"BIND"}"#, "invalid memory policy mode \"BIND\""),
             (r#"{"mode":"MPOL_LOCAL","nodes":"0-2"}"#, "requires 0 nodes but got 3"),
             (r#"{"mode":"MPOL_BIND"}"#, "requires at least one node"),
-            (r#"{"mode":"MPOL_BIND","nodes":"x"}"#, "invalid linux.memoryPolicy.nodes \"x\""),
+            (
+                r#"{"mode":"MPOL_BIND","nodes":"x"}"#,
+                "invalid memory policy nodes (linux.memoryPolicy.nodes) \"x\"",
+            ),
             (r#"{"mode":"MPOL_BIND","nodes":"0","flags":["F"]}"#, "invalid memory policy flag \"F\""),
         ] {
             let error = from(json).unwrap_err().to_string();

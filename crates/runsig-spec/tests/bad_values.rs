@@ -119,7 +119,11 @@ fn each_field_refuses_what_it_cannot_be() {
         ("/linux/readonlyPaths", json!(["/a\0"]), "invalid linux.readonlyPaths[0]"),
         ("/linux/intelRdt/closID", json!(".."), "invalid intelRdt.ClosID \"..\""),
         ("/linux/memoryPolicy/mode", json!("BIND"), "invalid memory policy mode \"BIND\""),
-        ("/linux/memoryPolicy/nodes", json!("a"), "invalid linux.memoryPolicy.nodes \"a\""),
+        (
+            "/linux/memoryPolicy/nodes",
+            json!("a"),
+            "invalid memory policy nodes (linux.memoryPolicy.nodes) \"a\"",
+        ),
         ("/linux/personality/domain", json!("BSD"), "invalid personality domain \"BSD\""),
         ("/linux/timeOffsets", json!({"realtime": {}}), "invalid linux.timeOffsets \"realtime\""),
         (

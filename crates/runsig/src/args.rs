@@ -79,6 +79,7 @@ impl Invocation {
             rootless: self.rootless()?,
             cgroup_manager: self.manager()?,
             warnings: runsig_runtime::Warnings::default(),
+            debug_log: None,
         })
     }
 

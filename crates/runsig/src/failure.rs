@@ -15,6 +15,13 @@ pub(crate) type Result<T> = std::result::Result<T, Failure>;
 /// The exit code of most failures.
 const GENERAL: u8 = 1;
 
+/// The name messages give this program: the words around it are runc's, and whoever has put it in
+/// runc's place, under runc's name, looks for those.
+pub(crate) fn called_as() -> &'static str {
+    let path = std::env::args_os().next().unwrap_or_default();
+    if Path::new(&path).file_name().is_some_and(|name| name == "runc") { "runc" } else { "runsig" }
+}
+
 /// A failed call.
 #[derive(Debug)]
 pub(crate) struct Failure {

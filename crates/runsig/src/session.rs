@@ -33,6 +33,9 @@ impl<'a> Session<'a> {
         }
         let mut globals = invocation.globals(&root)?;
         globals.warnings = Warnings(Rc::new(|message| log.warning(message)));
+        if invocation.debug() {
+            globals.debug_log = Some(Warnings(Rc::new(|message| log.debug(message))));
+        }
         let store = Store::new(&root.path);
         Ok(Self { globals, store, log, root_is_default: root.is_default })
     }

@@ -206,7 +206,7 @@ struct Restore<'a> {
 impl Restore<'_> {
     /// cgroup, CRIU, processes, state: in this order.
     fn run(mut self, directories: &Directories, streams: &[String], joined: &Joined) -> Result<Child> {
-        let cgroup = build::make_cgroup(self.container, self.plan)?;
+        let (cgroup, _) = build::make_cgroup(self.container, self.plan)?;
         build::limit(self.plan, &cgroup)?;
         cgroup_mounts::fill(&mut self.plan.init, &self.container.state.cgroup);
         facts::save(self.container, self.plan)?;

@@ -4,7 +4,7 @@ use runsig_runtime::RunOptions;
 
 use super::create::options;
 use crate::args::Args;
-use crate::failure::{Failure, Result};
+use crate::failure::{self, Failure, Result};
 use crate::session::Session;
 
 /// Returns the exit code of the container's program.
@@ -20,7 +20,7 @@ pub(super) fn run(session: &Session<'_>, args: &Args) -> Result<u8> {
         };
         runsig_runtime::run::run(&session.globals, &options).map_err(Failure::from)
     };
-    run().map(exit_code).map_err(|failure| failure.context("runsig run failed"))
+    run().map(exit_code).map_err(|failure| failure.context(&format!("{} run failed", failure::called_as())))
 }
 
 /// A program's exit code as ours: only the low eight bits exist.
