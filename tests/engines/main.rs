@@ -6,6 +6,7 @@ mod docker;
 mod image;
 mod podman;
 mod resident;
+mod rootless;
 mod stopping;
 
 fn main() -> std::process::ExitCode {
@@ -15,5 +16,6 @@ fn main() -> std::process::ExitCode {
         docker::CASES,
         stopping::CASES,
         resident::CASES,
+        rootless::CASES,
     ])
 }
