@@ -7,6 +7,7 @@
 use std::process::Command;
 use std::time::Instant;
 
+use runsig_tests::fake_criu::FakeCriu;
 use runsig_tests::leftovers::Before;
 use runsig_tests::{Bundle, Case, Container, cases, procs};
 
@@ -15,10 +16,11 @@ use crate::tracer::{self, Ended};
 /// The tests of this file.
 pub const CASES: &[Case] = &{
     let cases: &[Case] = cases![
-        V2 "crash": strike_create, strike_run_detached, strike_start, strike_kill, strike_delete, strike_delete_force;
+        V2 "crash": strike_create, strike_run_detached, strike_start, strike_kill, strike_delete, strike_delete_force,
+            strike_restore;
         V1 "crash": strike_create, strike_delete_force;
     ];
-    let mut slower = [cases[0]; 8];
+    let mut slower = [cases[0]; 9];
     let mut index = 0;
     while index < slower.len() {
         slower[index] = cases[index].within(300);
@@ -71,13 +73,32 @@ fn strike_delete_force() {
     });
 }
 
+/// Up to CRIU's refusal, for which everything has been made that a restore makes by itself.
+fn strike_restore() {
+    runsig_tests::require_runsig("a criu of our own stands in for the real one");
+    // Two programs are started at each strike: a part of the points has to do.
+    strike_every(3, "restore", |container| {
+        let images = runsig_tests::runtime::scratch("images");
+        std::fs::create_dir_all(&images).expect("mkdir");
+        std::fs::write(images.join("descriptors.json"), "[]").expect("write");
+        let images = images.to_str().expect("utf-8");
+        let mut command = container.command("restore", &["--detach", "--image-path", images]);
+        FakeCriu::new().play(&mut command, "refuse");
+        command
+    });
+}
+
 fn strike(verb: &str, prepare: Prepare) {
+    strike_every(1, verb, prepare);
+}
+
+fn strike_every(least: usize, verb: &str, prepare: Prepare) {
     let container = Container::new(Bundle::new().args(&["sleep", "1000"]));
     let mut before = Before::now(&container.runtime);
     let total = count_calls(&container, prepare);
     clean_up(&container, &before).expect("nothing is left when nothing was struck");
     let limit = std::env::var("RUNSIG_STRIKES").ok().and_then(|text| text.parse().ok()).unwrap_or(400);
-    let every = total.div_ceil(limit).max(1);
+    let every = total.div_ceil(limit).max(least);
     let began = Instant::now();
     let (mut struck, mut failures) = (0, Vec::new());
     for point in (1..=total).step_by(every) {

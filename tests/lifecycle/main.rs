@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod cgroups;
+mod checkpoint;
 mod criu;
 mod descriptors;
 mod documents;
@@ -26,6 +27,7 @@ fn main() -> std::process::ExitCode {
     runsig_tests::harness::main(&[
         bad_input::CASES,
         cgroups::CASES,
+        checkpoint::CASES,
         criu::CASES,
         descriptors::CASES,
         documents::CASES,

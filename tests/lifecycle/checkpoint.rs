@@ -1,0 +1,323 @@
+//! `checkpoint` and `restore` with the real CRIU, where it works on the kernel there is: in the guest of
+//! `hack/vm`, if not on the machine itself.
+
+use std::fs::{self, File};
+use std::io::{PipeReader, PipeWriter, Read as _, Write as _, pipe};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use runsig_tests::case::require_command;
+use runsig_tests::console::DescriptorSocket;
+use runsig_tests::leftovers::Before;
+use runsig_tests::runtime::{Running, finish, scratch};
+use runsig_tests::spec::{add_mount, drop_namespace, set_namespace};
+use runsig_tests::{Bundle, Case, Container, Outcome, cases, cgroup, json, procs, skip, wait};
+
+/// An emulated machine takes seconds for what takes others a moment.
+const SLOW: Duration = Duration::from_secs(120);
+
+const V2: &[Case] = cases![V2 "checkpoint":
+    comes_back_as_it_was, terminal_comes_back, pipes_and_earlier_images, mounts_and_another_cgroup,
+    joined_network, in_front, failed_dump_names_the_log, killed_restore_is_cleaned_up];
+
+/// The tests of this file.
+pub const CASES: &[Case] = {
+    const LIMITED: [Case; V2.len()] = {
+        let mut cases = [V2[0]; V2.len()];
+        let mut index = 0;
+        while index < V2.len() {
+            cases[index] = V2[index].within(600);
+            index += 1;
+        }
+        cases
+    };
+    &LIMITED
+};
+
+/// Counts in a file, so that one sees that it is still the same process.
+const COUNT: &str =
+    "i=0; while :; do i=$((i+1)); echo $i > /count.new; mv /count.new /count; sleep 0.1; done";
+
+fn require_criu() {
+    if std::env::var_os("RUNSIG_TEST_VM").is_some() {
+        return;
+    }
+    require_command("criu");
+    let check = Command::new("criu").arg("check").output().expect("criu");
+    if !check.status.success() {
+        let why = String::from_utf8_lossy(&check.stderr).lines().next().unwrap_or_default().to_owned();
+        skip(format!("criu does not work on this kernel ({why}); hack/vm runs this test in its guest"));
+    }
+}
+
+struct Scene {
+    container: Container,
+    images: PathBuf,
+    work: PathBuf,
+}
+
+impl Scene {
+    /// A running container whose streams are the null device.
+    fn running(bundle: Bundle) -> Scene {
+        require_criu();
+        let scene =
+            Scene { container: Container::new(bundle), images: scratch("images"), work: scratch("work") };
+        let mut run = scene.container.command("run", &["--detach"]);
+        run.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        assert!(run.status().expect("run").success());
+        scene
+    }
+
+    fn command(&self, verb: &str, args: &[&str]) -> Command {
+        let paths = ["--image-path", text(&self.images), "--work-path", text(&self.work)];
+        let all: Vec<&str> = paths.iter().chain(args).copied().collect();
+        self.container.command(verb, &all)
+    }
+
+    fn call(&self, verb: &str, args: &[&str]) -> Outcome {
+        finish(self.command(verb, args), SLOW)
+    }
+
+    fn count(&self) -> u32 {
+        let read =
+            || fs::read_to_string(self.container.bundle.rootfs().join("count")).ok()?.trim().parse().ok();
+        wait::some("a count", read)
+    }
+
+    fn expect_counting(&self) {
+        let now = self.count();
+        wait::expect("the count to go on", || self.count() > now);
+    }
+
+    fn inside(&self, args: &[&str]) -> Outcome {
+        let mut command = self.container.runtime.command(&["exec", self.container.id()]);
+        command.args(args);
+        finish(command, SLOW)
+    }
+}
+
+fn text(path: &std::path::Path) -> &str {
+    path.to_str().expect("utf-8")
+}
+
+fn comes_back_as_it_was() {
+    let hooks = scratch("hooks");
+    let bundle = Bundle::script(&format!("httpd -f -p 127.0.0.1:7 & {COUNT}")).with(|config| {
+        for kind in ["prestart", "createRuntime", "poststart"] {
+            let script = format!("echo {kind} >> {}", hooks.display());
+            config["hooks"][kind] = json!([{"path": "/bin/sh", "args": ["sh", "-c", script]}]);
+        }
+        config["linux"]["resources"]["pids"] = json!({"limit": 77});
+    });
+    let before = Before::now(&Container::new(Bundle::new()).runtime);
+    let scene = Scene::running(bundle);
+    scene.expect_counting();
+    fs::remove_file(&hooks).expect("hooks have run");
+    let listens = || scene.inside(&["cat", "/proc/1/net/tcp"]).stdout.contains("0100007F:0007");
+    wait::expect("it to listen on 127.0.0.1", listens);
+    scene.call("checkpoint", &[]).ok();
+    let _ = scene.container.verb("state", &[]).fails(1, &["container does not exist"]);
+    let saved = scene.count();
+    assert!(scene.images.join("inventory.img").exists() && scene.work.join("dump.log").exists());
+
+    let pid_file = scratch("pid");
+    scene.call("restore", &["--detach", "--pid-file", text(&pid_file)]).ok();
+    assert_eq!(scene.container.status(), "running");
+    let pid = scene.container.pid();
+    assert_eq!(fs::read_to_string(&pid_file).expect("a PID file"), pid.to_string());
+    wait::expect("the count to go on", || scene.count() > saved);
+    assert_eq!(fs::read_to_string(&hooks).unwrap_or_default(), "prestart\ncreateRuntime\n", "runc's two");
+    assert!(cgroup::processes(&scene.container.bundle.cgroup()).contains(&pid));
+    assert_eq!(cgroup::read(&scene.container.bundle.cgroup(), "pids.max").as_deref(), Some("77"));
+    assert!(listens(), "it listens on 127.0.0.1 again");
+    let clock = |process: &str| scene.inside(&["readlink", &format!("/proc/{process}/ns/time")]).ok().stdout;
+    assert_eq!(clock("self"), clock("1"), "exec follows into the time namespace");
+    scene.container.kill("KILL").ok();
+    scene.container.expect_status("stopped");
+    scene.container.delete().ok();
+    before.assert_clean(&scene.container.runtime, &scene.container.bundle);
+}
+
+fn terminal_comes_back() {
+    require_criu();
+    let bundle = Bundle::script("stty -echo; echo ready; while read line; do echo \"got $line\"; done");
+    let bundle = bundle.with(|config| config["process"]["terminal"] = true.into());
+    let scene = Scene { container: Container::new(bundle), images: scratch("images"), work: scratch("work") };
+    let socket = DescriptorSocket::listen();
+    scene.container.verb("run", &["--detach", "--console-socket", text(socket.path())]).ok();
+    // Held, for its program would be told of a hang-up.
+    let mut first = socket.terminal();
+    let _ = first.read_until("ready");
+    scene.call("checkpoint", &[]).ok();
+    let _ = scene.call("restore", &["--detach"]).fails(1, &["console socket"]);
+    let socket = DescriptorSocket::listen();
+    scene.call("restore", &["--detach", "--console-socket", text(socket.path())]).ok();
+    let mut terminal = socket.terminal();
+    terminal.write("hello\n");
+    let _ = terminal.read_until("got hello");
+}
+
+/// Both ends of a container's standard input and output.
+struct Streams {
+    input: (PipeReader, PipeWriter),
+    output: (PipeReader, PipeWriter),
+}
+
+impl Streams {
+    fn new() -> Streams {
+        Streams { input: pipe().expect("pipe"), output: pipe().expect("pipe") }
+    }
+
+    fn give_to(&self, command: &mut Command, errors: &File) {
+        command.stdin(self.input.0.try_clone().expect("dup"));
+        command.stdout(self.output.1.try_clone().expect("dup"));
+        command.stderr(errors.try_clone().expect("dup"));
+    }
+
+    #[track_caller]
+    fn ping(&mut self, word: &str) {
+        writeln!(self.input.1, "{word}").expect("write");
+        let expected = format!("pong {word}\n");
+        let mut answer = vec![0; expected.len()];
+        self.output.0.read_exact(&mut answer).expect("an answer");
+        assert_eq!(String::from_utf8_lossy(&answer), expected);
+    }
+}
+
+fn pipes_and_earlier_images() {
+    require_criu();
+    let bundle = Bundle::script("exec 2>/dev/null; while read word; do echo pong $word; done");
+    let scene = Scene { container: Container::new(bundle), images: scratch("images"), work: scratch("work") };
+    let mut streams = Streams::new();
+    let errors = File::create(scratch("errors")).expect("a file");
+    let with_streams = |mut command: Command| {
+        streams.give_to(&mut command, &errors);
+        command
+    };
+    assert!(with_streams(scene.container.command("run", &["--detach"])).status().expect("run").success());
+    streams.ping("one");
+    let early = scratch("early");
+    scene
+        .container
+        .command("checkpoint", &["--pre-dump", "--image-path", text(&early)])
+        .status()
+        .expect("checkpoint");
+    streams.ping("two");
+    scene.call("checkpoint", &["--leave-running"]).ok();
+    streams.ping("three");
+    scene.container.verb("pause", &[]).ok();
+    let parent = format!("../{}", text(early.file_name().expect("a name").as_ref()));
+    scene.call("checkpoint", &["--parent-path", &parent]).ok();
+    assert!(scene.images.join("parent").exists(), "the link to the earlier images");
+    let mut restore = scene.command("restore", &["--detach"]);
+    streams.give_to(&mut restore, &errors);
+    assert!(restore.status().expect("restore").success());
+    if scene.container.status() == "paused" {
+        scene.container.verb("resume", &[]).ok();
+    }
+    streams.ping("four");
+}
+
+fn mounts_and_another_cgroup() {
+    let outer = scratch("outer");
+    let inner = scratch("inner");
+    fs::create_dir_all(&outer).expect("mkdir");
+    fs::create_dir_all(&inner).expect("mkdir");
+    fs::write(inner.join("file"), "bound\n").expect("write");
+    let bundle = Bundle::script(COUNT).directory("/real/conf").with(|config| {
+        drop_namespace(config, "cgroup");
+        let mounts = [(&outer, "/outer"), (&inner, "/outer/deep/inner"), (&inner, "/conf")];
+        for (source, destination) in mounts {
+            add_mount(config, json!({"destination": destination, "source": source, "options": ["bind"]}));
+        }
+    });
+    std::os::unix::fs::symlink("/real/conf", bundle.rootfs().join("conf")).expect("symlink");
+    let mut scene = Scene::running(bundle);
+    scene.expect_counting();
+    let old = scene.container.bundle.cgroup();
+    scene.call("checkpoint", &["--manage-cgroups-mode", "ignore"]).ok();
+    assert!(cgroup::directories(&old).is_empty(), "its cgroup is gone");
+    fs::remove_dir_all(outer.join("deep")).expect("the place of a mount, made by create");
+
+    let new = format!("{old}-new");
+    scene.container.bundle.config["linux"]["cgroupsPath"] = new.clone().into();
+    scene.call("restore", &["--detach", "--manage-cgroups-mode", "ignore"]).ok();
+    scene.expect_counting();
+    assert!(cgroup::directories(&old).is_empty(), "the old one does not come back");
+    assert!(cgroup::processes(&new).contains(&scene.container.pid()));
+    for place in ["/outer/deep/inner/file", "/real/conf/file", "/conf/file"] {
+        assert_eq!(scene.inside(&["cat", place]).ok().text(), "bound", "{place}");
+    }
+    let seen = scene.inside(&["ls", "/sys/fs/cgroup/cgroup.controllers"]);
+    assert_eq!(seen.code, 0, "the host's cgroups are in view as before: {seen:#?}");
+}
+
+fn joined_network() {
+    require_criu();
+    let owner = Container::running(Bundle::new().args(&["sleep", "1000"]));
+    let path = format!("/proc/{}/ns/net", owner.pid());
+    let scene =
+        Scene::running(Bundle::script(COUNT).with(|config| set_namespace(config, "network", Some(&path))));
+    scene.expect_counting();
+    for _ in 0..2 {
+        scene.call("checkpoint", &[]).ok();
+        scene.call("restore", &["--detach"]).ok();
+        scene.expect_counting();
+        assert_eq!(procs::namespace(scene.container.pid(), "net"), procs::namespace(owner.pid(), "net"));
+    }
+}
+
+fn in_front() {
+    let scene = Scene::running(Bundle::script("while [ ! -e /go ]; do sleep 0.1; done; exit 9"));
+    scene.call("checkpoint", &[]).ok();
+    let restore = Running::start(scene.command("restore", &[]));
+    let is_running = || {
+        let state = scene.container.runtime.call(&["state", scene.container.id()]);
+        state.code == 0 && state.json()["status"] == "running"
+    };
+    assert!(wait::until(SLOW, is_running), "it runs again");
+    fs::write(scene.container.bundle.rootfs().join("go"), "").expect("write");
+    let outcome = restore.finish(SLOW);
+    assert_eq!(outcome.code, 9, "{outcome:#?}");
+    let _ = scene.container.verb("state", &[]).fails(1, &["container does not exist"]);
+}
+
+fn failed_dump_names_the_log() {
+    require_criu();
+    // Its streams are files outside of its mounts, which CRIU cannot bring back.
+    let container = Container::new(Bundle::script(&format!("exec 7>&1; {COUNT}")));
+    let scene = Scene { container, images: scratch("images"), work: scratch("work") };
+    scene.container.verb("run", &["--detach"]).ok();
+    scene.expect_counting();
+    let outcome = scene.call("checkpoint", &[]);
+    let log = scene.work.join("dump.log");
+    let outcome = outcome.fails(1, &["criu failed: type", "log file: ", text(&log)]);
+    assert!(outcome.stderr.contains("--- Quoting"), "{outcome:#?}");
+    assert_eq!(scene.container.status(), "running");
+    scene.expect_counting();
+}
+
+fn killed_restore_is_cleaned_up() {
+    let marker = scratch("marker");
+    let before = Before::now(&Container::new(Bundle::new()).runtime);
+    let mut scene = Scene::running(Bundle::script(COUNT));
+    scene.expect_counting();
+    scene.call("checkpoint", &[]).ok();
+    // A restore that hangs at its hook: CRIU has made the namespaces and waits for our answer.
+    let script = format!("echo > {0}; while [ -e {0} ]; do sleep 0.05; done", marker.display());
+    scene.container.bundle.config["hooks"]["createRuntime"] =
+        json!([{"path": "/bin/sh", "args": ["sh", "-c", script]}]);
+    let mut restore = Running::start(scene.command("restore", &["--detach"]));
+    assert!(wait::until(SLOW, || marker.exists()), "the hook runs");
+    restore.child.kill().expect("kill");
+    let _ = restore.finish(SLOW);
+    fs::remove_file(&marker).expect("the hook's marker");
+    scene.container.delete_force().ok();
+    before.assert_clean(&scene.container.runtime, &scene.container.bundle);
+    assert!(scene.container.bundle.rootfs().join("bin/busybox").exists(), "the rootfs is as it was");
+
+    scene.container.bundle.config["hooks"] = json!({});
+    scene.call("restore", &["--detach"]).ok();
+    scene.expect_counting();
+}
