@@ -269,6 +269,7 @@ fn cgroup2_is_mounted() {
 }
 
 fn cgroup1_is_mounted() {
+    runsig_tests::sandbox::require_v1_controller("freezer");
     let output = output_of(
         "ls /sys/fs/cgroup; ls /sys/fs/cgroup/freezer; cat /sys/fs/cgroup/freezer/cgroup.procs",
         |_| {},

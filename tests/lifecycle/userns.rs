@@ -147,6 +147,7 @@ fn idmapped_with_own_maps() {
 
 fn idmapped_recursive() {
     require_runsig("ridmap came to runc in 1.2");
+    runsig_tests::needs::kernel(6, 3, "no idmapped mounts of a tmpfs");
     let source = owned_source(0);
     let script = format!("mount -t tmpfs -o mode=755 none {source}/sub && touch {source}/sub/file");
     assert!(std::process::Command::new("sh").args(["-ec", &script]).status().expect("sh").success());

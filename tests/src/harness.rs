@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
-use crate::case::{Case, Skipped};
-use crate::{cgroup, sandbox};
+use crate::case::{Case, Skipped, View};
+use crate::{cgroup, needs, sandbox};
 
 const STAGE: &str = "RUNSIG_TEST_STAGE";
 const CASE: &str = "RUNSIG_TEST_CASE";
@@ -31,6 +31,7 @@ pub fn main(areas: &[&[Case]]) -> ExitCode {
         return ExitCode::FAILURE;
     };
     match stage.as_str() {
+        "outside" if case.view == View::Guest => sandbox::enter_mounts(|| next_stage("body")),
         "outside" => sandbox::enter_namespaces(|| next_stage("init")),
         "init" => sandbox::be_init(|| next_stage("body")),
         _ => body(case),
@@ -119,7 +120,7 @@ fn run_in(case: &Case, dir: &Path, log: &Path) -> Result<Option<i32>, String> {
         .stderr(both)
         .spawn()
         .map_err(|error| error.to_string())?;
-    let deadline = Instant::now() + case.limit;
+    let deadline = Instant::now() + case.limit * needs::patience();
     loop {
         if let Some(status) = child.try_wait().map_err(|error| error.to_string())? {
             return Ok(status.code());

@@ -16,6 +16,7 @@ pub mod fake_criu;
 pub mod harness;
 pub mod host_config;
 pub mod leftovers;
+pub mod needs;
 pub mod procs;
 pub mod runtime;
 pub mod sandbox;

@@ -169,7 +169,7 @@ impl Running {
     /// Waits for its end; kills it when that takes too long.
     #[must_use]
     pub fn finish(mut self, limit: Duration) -> Outcome {
-        let deadline = Instant::now() + limit;
+        let deadline = Instant::now() + limit * crate::needs::patience();
         let mut pause = Duration::from_micros(200);
         let code = loop {
             if let Some(status) = self.child.try_wait().expect("wait") {

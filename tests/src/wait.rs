@@ -3,12 +3,14 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use crate::needs;
+
 /// How long anything may take that should be immediate on an idle machine.
 pub const SOON: Duration = Duration::from_secs(10);
 
 /// Waits until `condition` holds; false when it did not within `limit`.
 pub fn until(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
-    let deadline = Instant::now() + limit;
+    let deadline = Instant::now() + limit * needs::patience();
     loop {
         if condition() {
             return true;
