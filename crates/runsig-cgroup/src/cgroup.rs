@@ -59,7 +59,8 @@ impl Cgroup {
         &self.paths
     }
 
-    /// Makes the directories. The limits are not set yet ([`Cgroup::apply`]); they are looked at,
+    /// Makes the directories; where systemd does that ([`Cgroup::start_unit`]), only those it does not
+    /// know, after a look whether somebody lives in the others. The limits are not set yet ([`Cgroup::apply`]); they are looked at,
     /// because cpuset (v1) has to have CPUs before it takes tasks, and because a rootless
     /// container may go without a cgroup only when it has none.
     ///
@@ -96,6 +97,11 @@ impl Cgroup {
         let cpuset = cpuset(resources);
         let mut kept = Vec::with_capacity(self.paths.legacy.len());
         for hierarchy in std::mem::take(&mut self.paths.legacy) {
+            if self.paths.unit.is_some() && hierarchy.is_systemds() {
+                check_unused_if_there(&hierarchy.directory)?;
+                kept.push((hierarchy, OnceCell::new()));
+                continue;
+            }
             match self.create_legacy(&hierarchy, cpuset, leaves) {
                 Ok(dir) => kept.push((hierarchy, OnceCell::from(dir))),
                 Err(error) if self.may_go_without() && error.is_permission() => {
@@ -144,6 +150,9 @@ impl Cgroup {
 
     fn create_unified(&mut self, need: Need, is_hybrid: bool, leaves: &mut Vec<Directory>) -> Result<()> {
         let Some(directory) = &self.paths.unified else { return Ok(()) };
+        if self.paths.unit.is_some() {
+            return check_unused_if_there(directory);
+        }
         let made = &mut self.paths.made;
         let created = unless_gone(|| {
             if is_hybrid { v2::create_plain(directory, made) } else { v2::create(directory, need, made) }
@@ -158,6 +167,38 @@ impl Cgroup {
         }
         self.v2 = OnceCell::from(created.dir);
         Ok(())
+    }
+
+    /// Takes what systemd has made for the unit: its directories, with all controllers that can be had
+    /// on v2. Hierarchies it does not use, where it has made nothing, are none of the container's.
+    pub(crate) fn adopt(&mut self, resources: Option<&LinuxResources>) -> Result<()> {
+        self.forget_dirs();
+        if self.paths.is_unified() {
+            if let Some(directory) = &self.paths.unified {
+                let created = v2::create(directory, resources::need(resources), &mut self.paths.made)?;
+                self.v2 = OnceCell::from(created.dir);
+            }
+            return Ok(());
+        }
+        let is_there = |directory: &Directory| Dir::open(directory).is_ok();
+        self.paths.legacy.retain(|hierarchy| is_there(&hierarchy.directory));
+        self.paths.unified.take_if(|directory| !is_there(directory));
+        self.forget_dirs();
+        Ok(())
+    }
+
+    /// The ways in for the first process: as [`Cgroup::dir_fd`] and [`Cgroup::task_files`], but for
+    /// what systemd is going to move it into.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn first_doors(&self) -> Result<(Option<BorrowedFd<'_>>, Vec<OwnedFd>)> {
+        if self.paths.unit.is_none() {
+            return Ok((self.dir_fd()?, self.task_files()?));
+        }
+        let ours = self.paths.legacy.iter().enumerate().filter(|(_, hierarchy)| !hierarchy.is_systemds());
+        let files = ours.map(|(index, _)| self.v1_at(index)?.open_file("tasks", O_WRONLY));
+        Ok((None, files.collect::<Result<_>>()?))
     }
 
     /// runc's rule: no cgroup is fine for a rootless container whose bundle asks for no path.
@@ -292,6 +333,15 @@ fn unless_gone<T>(mut make: impl FnMut() -> Result<T>) -> Result<T> {
 
 fn place(dir: &Dir, file: &str, pid: i32) -> Result<()> {
     dir.write(file, &pid.to_string())
+}
+
+/// As [`check_unused`] for a directory that somebody else is going to make.
+fn check_unused_if_there(directory: &Directory) -> Result<()> {
+    match Dir::open(directory) {
+        Ok(dir) => check_unused(&dir, "cgroup.freeze", "1"),
+        Err(error) if error.is_gone() => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// An existing directory can be used again only when nobody lives in it.

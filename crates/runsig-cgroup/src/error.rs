@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use runsig_sys::Errno;
 
+use crate::systemd::BusError;
+
 /// The result of a cgroup operation.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -91,6 +93,13 @@ pub enum Error {
         /// The controller.
         controller: &'static str,
     },
+    /// systemd did not do what it was asked.
+    Systemd {
+        /// What that was; may be empty.
+        what: String,
+        /// Why not.
+        source: BusError,
+    },
 }
 
 impl Error {
@@ -111,6 +120,11 @@ impl Error {
             Self::Rootless(inner) | Self::Unified { source: inner, .. } => inner.errno(),
             _ => None,
         }
+    }
+    /// Whether systemd has a unit of this name already: somebody else's.
+    #[must_use]
+    pub fn is_unit_exists(&self) -> bool {
+        matches!(self, Self::Systemd { source, .. } if source.is("UnitExists"))
     }
     /// Whether the cgroup, or the file in it, is gone: reading a file of a removed cgroup gives
     /// `ENODEV`, looking it up `ENOENT`.
@@ -162,6 +176,8 @@ impl fmt::Display for Error {
                 write!(f, "failed to call {op} (BPF_CGROUP_DEVICE) for {}: {errno}", path.display())
             }
             Self::NoMount { controller } => write!(f, "mountpoint for {controller} not found"),
+            Self::Systemd { what, source } if what.is_empty() => source.fmt(f),
+            Self::Systemd { what, source } => write!(f, "{what}: {source}"),
         }
     }
 }

@@ -21,6 +21,7 @@ mod paths;
 mod remove;
 mod resources;
 pub mod stats;
+pub mod systemd;
 mod v1;
 mod v2;
 mod walk;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::host::{Host, Mode, OwnCgroups};
+use crate::systemd::{self, Unit};
 
 /// A directory in a hierarchy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +61,10 @@ pub struct Legacy {
 }
 
 impl Legacy {
+    /// The hierarchy in which systemd keeps its units.
+    pub(crate) fn is_systemds(&self) -> bool {
+        self.controls("name=systemd")
+    }
     pub(crate) fn controls(&self, controller: &str) -> bool {
         self.controllers.iter().any(|c| c == controller)
     }
@@ -71,6 +76,8 @@ pub enum Driver {
     /// We do, by way of cgroupfs.
     #[default]
     Cgroupfs,
+    /// systemd does: a transient unit. `cgroups_path` is `slice:prefix:name` then.
+    Systemd,
     /// Nobody: the container stays in its creator's cgroup.
     Disabled,
 }
@@ -106,6 +113,9 @@ pub struct Paths {
     /// Parent directories that were not there before us, topmost first; they go when they are empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) made: Vec<Directory>,
+    /// The unit of systemd's that these directories belong to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) unit: Option<Unit>,
 }
 
 /// What a mount of type `cgroup` inside the container shows.
@@ -126,8 +136,10 @@ impl Paths {
     /// A path that names the root or contains a NUL; no cgroups on this host, or a v1 host without
     /// the `devices` hierarchy, unless the driver is [`Driver::Disabled`].
     pub fn resolve(host: &Host, request: Request<'_>) -> Result<Self> {
-        if request.driver == Driver::Disabled {
-            return Ok(Self::default());
+        match request.driver {
+            Driver::Disabled => return Ok(Self::default()),
+            Driver::Systemd => return systemd::paths(host, request),
+            Driver::Cgroupfs => {}
         }
         let absolute = request.cgroups_path.is_some_and(|path| path.starts_with('/'));
         let own = if absolute { OwnCgroups::default() } else { OwnCgroups::read()? };
@@ -151,7 +163,7 @@ impl Paths {
         Ok(paths)
     }
 
-    /// The paths of a cgroup v2 directory that somebody else (systemd) made.
+    /// The paths of a cgroup v2 directory that somebody else made.
     ///
     /// # Errors
     /// As [`Directory::new`].
@@ -196,6 +208,12 @@ impl Paths {
         let path = own.lines().find_map(|line| line.strip_prefix("0::"))?;
         let unified = Directory::new(directory.mount.clone(), path).ok()?;
         Some(Self { unified: Some(unified), ..self.clone() })
+    }
+
+    /// The unit of systemd's that the container is in.
+    #[must_use]
+    pub fn unit(&self) -> Option<&Unit> {
+        self.unit.as_ref()
     }
 
     /// Whether the container has no cgroup of its own.

@@ -13,23 +13,26 @@ use crate::dir::Dir;
 use crate::error::{Error, Result};
 use crate::events::Watch;
 use crate::paths::{Directory, Paths};
+use crate::systemd;
 use crate::walk::walk;
 
 /// How long [`Cgroup::remove`] waits for the last processes to end.
 const BOUND: Duration = Duration::from_secs(2);
 
 impl Cgroup {
-    /// Removes the container's directories with all below them, and those parents that were made
-    /// for it and are empty now. What is gone already is no error.
+    /// Removes the container's unit, where it has one, and its directories with all below them, and
+    /// those parents that were made for it and are empty now. What is gone already is no error.
     ///
     /// # Errors
     /// A directory that still holds processes after two seconds (`device or resource busy`). The
     /// other hierarchies are removed all the same; the first failure is returned.
     pub fn remove(&mut self) -> Result<()> {
-        self.remove_within(BOUND)
+        let stopped = self.paths().unit().map_or(Ok(()), systemd::forget);
+        // Whatever systemd says: some directories are ours.
+        self.remove_within(BOUND).and(stopped)
     }
 
-    /// As [`Cgroup::remove`], with another bound for the wait.
+    /// As [`Cgroup::remove`] for the directories alone, with another bound for the wait.
     ///
     /// # Errors
     /// As there.

@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use runsig_cgroup::systemd::{self, Wishes};
 use runsig_cgroup::{Cgroup, Creation};
 use runsig_proto::Op;
 use runsig_spec::Plan;
@@ -72,6 +73,37 @@ pub(crate) fn limit(plan: &Plan, cgroup: &Cgroup) -> Result<()> {
     }
 }
 
+/// Has systemd make the cgroup around a process that waits for us, and sets what is left to us.
+///
+/// # Errors
+/// When systemd or the kernel refuses.
+pub(crate) fn start_unit(
+    globals: &Globals,
+    plan: &mut Plan,
+    container: &mut Container,
+    cgroup: &mut Cgroup,
+    pid: i32,
+) -> Result<()> {
+    let mut resources = plan.resources.take().unwrap_or_default();
+    let properties = systemd::properties(&plan.annotations)?;
+    let devices: Vec<&str> = plan.bundle_devices.iter().map(String::as_str).collect();
+    let wishes = Wishes { bundle_devices: &devices, properties: &properties };
+    let started = cgroup.start_unit(pid, wishes, &mut resources);
+    plan.resources = Some(resources);
+    match started {
+        Ok(warnings) => warnings.iter().for_each(|warning| globals.warn(warning)),
+        Err(error) if error.is_unit_exists() => {
+            // Somebody has made one since we looked. Nothing of theirs is the container's.
+            facts::forget(container)?;
+            return Err(error.into());
+        }
+        Err(error) => return Err(error.into()),
+    }
+    container.state.cgroup = cgroup.paths().clone();
+    cgroup_mounts::fill(&mut plan.init, cgroup.paths());
+    limit(plan, cgroup)
+}
+
 impl<'a> Builder<'a> {
     pub(crate) fn new(
         globals: &'a Globals,
@@ -91,7 +123,7 @@ impl<'a> Builder<'a> {
 
     /// cgroup, process, conversation, state: in this order.
     pub(crate) fn build(mut self, start: Start) -> Result<(Launched, Vec<u8>)> {
-        let (cgroup, creation) = make_cgroup(self.container, self.plan)?;
+        let (mut cgroup, creation) = make_cgroup(self.container, self.plan)?;
         if creation == Creation::Without && self.plan.new_namespaces & CLONE_NEWPID == 0 {
             // In runc's words, which its callers look for.
             self.globals.warn(
@@ -102,8 +134,11 @@ impl<'a> Builder<'a> {
         // Limits can be set while the init makes its mounts: nothing of the container's runs before it
         // has our answer. Not so the device list of v1, which denies all before it allows some, and
         // the init makes nodes; nor the CPUs and the real-time share, which a scheduling policy needs.
-        let limits_first =
-            !cgroup.paths().is_unified() || self.plan.resources.as_ref().is_some_and(|r| r.cpu().is_some());
+        // A unit of systemd's needs the process first, and does all of that while it waits for its plan.
+        let has_unit = cgroup.paths().unit().is_some();
+        let limits_first = !has_unit
+            && (!cgroup.paths().is_unified()
+                || self.plan.resources.as_ref().is_some_and(|r| r.cpu().is_some()));
         if limits_first {
             limit(self.plan, &cgroup)?;
         }
@@ -113,7 +148,13 @@ impl<'a> Builder<'a> {
             sd_notify::tell_program(self.plan);
         }
         let launched = self.launch(&cgroup, start)?;
-        match self.finish(&launched, (!limits_first).then_some(&cgroup)) {
+        let entered = if has_unit {
+            start_unit(self.globals, self.plan, self.container, &mut cgroup, launched.child.pid)
+        } else {
+            Ok(())
+        };
+        let limited = limits_first || has_unit;
+        match entered.and_then(|()| self.finish(&launched, (!limited).then_some(&cgroup))) {
             Ok(go) => Ok((launched, go)),
             Err(error) => {
                 if let Some(devices) = self.devices.take() {
@@ -159,10 +200,11 @@ impl<'a> Builder<'a> {
             .chain(3..3 + self.plan.init.fds.preserve.cast_signed())
             .collect();
         let new_user = self.plan.new_namespaces & CLONE_NEWUSER != 0;
+        let (cgroup, tasks) = cgroup.first_doors()?;
         let launched = Launch {
             namespaces: self.plan.new_namespaces & !(CLONE_NEWCGROUP | CLONE_NEWTIME),
-            cgroup: cgroup.dir_fd()?,
-            tasks: cgroup.task_files()?,
+            cgroup,
+            tasks,
             join: &early,
             maps: new_user.then_some((&*self.plan.uid_mappings, &*self.plan.gid_mappings)),
             become_root: self.plan.init.namespaces.user,

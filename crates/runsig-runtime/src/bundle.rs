@@ -5,12 +5,12 @@
 use std::path::Path;
 use std::sync::OnceLock;
 
-use runsig_cgroup::{Driver, Host, Paths, Request};
+use runsig_cgroup::{Driver, Host, Paths, Request, systemd};
 use runsig_signal::config::Config;
 use runsig_spec::{LoadOptions, Plan};
 use runsig_sys::process;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::options::{CgroupManager, CreateOptions, Globals};
 use crate::seccomp_cache::Cache;
 
@@ -49,7 +49,12 @@ pub(crate) fn host_facts(id: &str) -> LoadOptions<'_> {
 /// Whether cgroups may be out of reach: what `--rootless` says, else runc's guess. Root in a user
 /// namespace (rootless podman's runtime) is no more than the user who made the namespace.
 fn rootless_cgroups(globals: &Globals) -> bool {
-    globals.rootless.unwrap_or_else(|| process::geteuid() != 0 || in_user_namespace())
+    globals.rootless.unwrap_or_else(|| {
+        process::geteuid() != 0
+            || in_user_namespace()
+                // Its root may have a systemd of its own there.
+                && (globals.cgroup_manager != CgroupManager::Systemd || systemd::session_is_a_users())
+    })
 }
 
 /// The initial user namespace maps every ID to itself (user_namespaces(7)). Read once: it is asked
@@ -73,12 +78,21 @@ fn setgroups_denied() -> bool {
 pub(crate) fn cgroup_paths(globals: &Globals, plan: &Plan, id: &str) -> Result<Paths> {
     let driver = match globals.cgroup_manager {
         CgroupManager::Disabled => Driver::Disabled,
-        CgroupManager::Cgroupfs | CgroupManager::Systemd => Driver::Cgroupfs,
+        CgroupManager::Cgroupfs => Driver::Cgroupfs,
+        CgroupManager::Systemd => Driver::Systemd,
     };
     let rootless = rootless_cgroups(globals);
     let request = Request { cgroups_path: plan.cgroups_path.as_deref(), id, driver, rootless };
     let host = if driver == Driver::Disabled { Host::default() } else { Host::detect()? };
-    Ok(Paths::resolve(&host, request)?)
+    if driver != Driver::Systemd {
+        return Ok(Paths::resolve(&host, request)?);
+    }
+    // What is wrong with the bundle is told without the words of a failed set-up.
+    let check = || {
+        systemd::properties(&plan.annotations)?;
+        Paths::resolve(&host, request)
+    };
+    check().map_err(|error: runsig_cgroup::Error| Error::Invalid(error.to_string()))
 }
 
 /// How many descriptors socket activation has passed to this very process (sd_listen_fds(3)).

@@ -21,7 +21,7 @@ use crate::child::identity;
 use crate::delete;
 use crate::error::{Error, Result};
 use crate::notify;
-use crate::options::{CgroupManager, CreateOptions, Globals};
+use crate::options::{CreateOptions, Globals};
 use crate::resctrl::Resctrl;
 use crate::sd_notify;
 use crate::state::{HookRecord, ListenerRecord, Phase, State};
@@ -82,11 +82,6 @@ pub(crate) struct Made {
 /// Before anything is made.
 pub(crate) fn load(globals: &Globals, options: &CreateOptions) -> Result<Plan> {
     crate::store::check_id(&options.id)?;
-    if globals.cgroup_manager == CgroupManager::Systemd {
-        return Err(Error::Invalid(
-            "--systemd-cgroup is not supported by this version of runsig: use cgroupfs".to_owned(),
-        ));
-    }
     crate::bundle::load(globals, options)
 }
 

@@ -3,7 +3,7 @@
 //! Owns: entering the container's namespaces and cgroup, and waiting for the process in front.
 //! Must not: change the container's state.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use runsig_cgroup::{Cgroup, Paths};
 use runsig_proto::plan::{Fds, Kind, Namespaces, Process};
@@ -138,9 +138,7 @@ impl Exec<'_> {
             .map(OwnedFd::raw)
             .chain(3..3 + self.options.preserve_fds.cast_signed())
             .collect();
-        let launch_in = |paths: Paths| {
-            let cgroup = Cgroup::new(paths);
-            let (cgroup, tasks) = doors(&cgroup)?;
+        let launch_through = |cgroup: Option<BorrowedFd<'_>>, tasks| {
             Launch {
                 namespaces: 0,
                 cgroup,
@@ -151,20 +149,39 @@ impl Exec<'_> {
                 inherit: inherit.clone(),
             }
             .start()
-            .map_err(refused_by_cgroup)
         };
-        let launched = match launch_in(state.cgroup.below(&self.options.cgroups)?) {
-            // Init can have moved: into a cgroup below, so that its own takes no processes any more,
-            // or away from one that is gone. Nobody who names a cgroup wants another.
-            Err(Error::Placing(error)) if self.options.cgroups.is_empty() => {
-                match state.cgroup.of_process(first.pid()) {
-                    Some(paths) => launch_in(paths)?,
-                    None => return Err(Error::Placing(error)),
-                }
+        let launch_in = |paths: Paths| {
+            let cgroup = Cgroup::new(paths);
+            let (cgroup, tasks) = doors(&cgroup)?;
+            launch_through(cgroup, tasks).map_err(refused_by_cgroup)
+        };
+        let mut launched = launch_in(state.cgroup.below(&self.options.cgroups)?);
+        // Init can have moved: into a cgroup below, so that its own takes no processes any more,
+        // or away from one that is gone. Nobody who names a cgroup wants another.
+        if let Err(Error::Placing(_)) = launched
+            && self.options.cgroups.is_empty()
+            && let Some(paths) = state.cgroup.of_process(first.pid())
+        {
+            launched = launch_in(paths);
+        }
+        // A user may enter no cgroup of theirs from one that is root's, but systemd may move them.
+        if let Err(Error::Placing(_)) = launched
+            && state.cgroup.unit().is_some()
+        {
+            launched = launch_through(None, Vec::new()).and_then(|launched| self.attach(launched));
+        }
+        Ok((launched?, plan))
+    }
+
+    fn attach(&self, launched: Launched) -> Result<Launched> {
+        let below = self.options.cgroups.first().map(|(_, below)| below.as_path()).unwrap_or(Path::new(""));
+        match Cgroup::new(self.container.state.cgroup.clone()).attach(below, launched.child.pid) {
+            Ok(()) => Ok(launched),
+            Err(error) => {
+                launch::kill_and_reap(&launched.child);
+                Err(Error::Placing(error.to_string()))
             }
-            other => other?,
-        };
-        Ok((launched, plan))
+        }
     }
 
     fn time_namespace(&self, first: &ProcessFd) -> Result<Option<(OwnedFd, PathBuf)>> {
@@ -256,12 +273,12 @@ fn doors(cgroup: &Cgroup) -> Result<(Option<BorrowedFd<'_>>, Vec<OwnedFd>)> {
 }
 
 /// An exec makes no namespaces, so a clone that fails like this was refused by the cgroup: it has
-/// handed its controllers to the cgroups below, or it has just been removed.
+/// handed its controllers to the cgroups below, it has just been removed, or it is none of ours to enter.
 fn refused_by_cgroup(error: Error) -> Error {
     match error {
         Error::Init(InitError {
             op: Op::Unshare,
-            errno: Some(errno @ (Errno::EBUSY | Errno::ENODEV)),
+            errno: Some(errno @ (Errno::EBUSY | Errno::ENODEV | Errno::EACCES)),
             ..
         }) => Error::Placing(errno.to_string()),
         other => other,

@@ -71,6 +71,15 @@ pub(crate) fn are_saved(container: &Container) -> bool {
     fs::stat(container.dir.as_fd(), FILE, false).is_ok()
 }
 
+/// Takes [`save`] back: the cgroup is somebody else's after all.
+///
+/// # Errors
+/// When the file cannot be removed.
+pub(crate) fn forget(container: &Container) -> Result<()> {
+    fs::unlinkat(container.dir.as_fd(), FILE, false)
+        .map_err(Error::io("remove", container.path.join("process")))
+}
+
 /// The facts of a container: kept ones, or from its bundle.
 ///
 /// # Errors

@@ -1,6 +1,6 @@
 //! Local sockets that carry descriptors, and bringing up the loopback interface.
 //!
-//! Owns: socketpair, unix stream sockets, SCM_RIGHTS, SIOCSIFFLAGS. Must not: speak netlink.
+//! Owns: socketpair, unix stream sockets, SCM_RIGHTS, SO_PEERCRED, SIOCSIFFLAGS. Must not: speak netlink.
 
 use core::mem::MaybeUninit;
 
@@ -38,7 +38,8 @@ fn pair(kind: usize) -> Result<(OwnedFd, OwnedFd)> {
     Ok((OwnedFd::from_raw(fds[0]), OwnedFd::from_raw(fds[1])))
 }
 
-/// Connects to a unix stream socket by path. <https://man7.org/linux/man-pages/man7/unix.7.html>
+/// Connects to a unix stream socket by path, or by an abstract name when that begins with a NUL.
+/// <https://man7.org/linux/man-pages/man7/unix.7.html>
 ///
 /// # Errors
 /// `ENAMETOOLONG` for a path over 107 bytes; as connect(2).
@@ -53,9 +54,34 @@ pub fn connect_unix(path: &[u8]) -> Result<OwnedFd> {
     // SAFETY: no pointers.
     let fd = unsafe { sys!(k::__NR_socket, n::AF_UNIX as usize, kind, 0) }
         .map(|fd| OwnedFd::from_raw(fd as i32))?;
+    // A path ends with a NUL; every byte of an abstract name counts.
+    let terminator = usize::from(path.first() != Some(&0));
+    let length = 2 + path.len() + terminator;
     // SAFETY: `addr` is a sockaddr_un of the length given.
-    retry(|| unsafe { sys!(k::__NR_connect, fd.as_fd().arg(), addr.as_ptr() as usize, 2 + path.len() + 1) })?;
+    retry(|| unsafe { sys!(k::__NR_connect, fd.as_fd().arg(), addr.as_ptr() as usize, length) })?;
     Ok(fd)
+}
+
+/// The process at the other end of a unix socket, as it was when it listened or connected; 0 when it
+/// is in no PID namespace of ours. SO_PEERCRED of <https://man7.org/linux/man-pages/man7/unix.7.html>
+///
+/// # Errors
+/// As getsockopt(2).
+pub fn peer_pid(sock: BorrowedFd<'_>) -> Result<i32> {
+    let mut credentials = [0u32; 3];
+    let mut length = size_of_val(&credentials) as u32;
+    // SAFETY: `credentials` is a ucred (three 32-bit numbers), `length` its size.
+    unsafe {
+        sys!(
+            k::__NR_getsockopt,
+            sock.arg(),
+            n::SOL_SOCKET as usize,
+            n::SO_PEERCRED as usize,
+            credentials.as_mut_ptr() as usize,
+            &raw mut length as usize
+        )
+    }?;
+    Ok(credentials[0].cast_signed())
 }
 
 /// Room for the control message of up to 16 descriptors, aligned as cmsghdr wants it.

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 use std::rc::Rc;
 
-use runsig_runtime::{CgroupManager, Container, Globals, Store, Warnings};
+use runsig_runtime::{Container, Globals, Store, Warnings};
 
 use crate::args::{Invocation, Root};
 use crate::failure::{Failure, Result};
@@ -43,17 +43,6 @@ impl<'a> Session<'a> {
     /// The container with this ID.
     pub(crate) fn load(&self, id: &str) -> Result<Container> {
         Ok(self.store.load(id)?)
-    }
-
-    /// Refuses what makes cgroups while systemd is to make them.
-    pub(crate) fn require_cgroupfs(&self) -> Result<()> {
-        if self.globals.cgroup_manager == CgroupManager::Systemd {
-            return Err(Failure::new(
-                "--systemd-cgroup: the systemd cgroup driver is not implemented yet in this version; \
-                 use the cgroupfs driver",
-            ));
-        }
-        Ok(())
     }
 }
 

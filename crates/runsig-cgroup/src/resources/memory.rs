@@ -39,12 +39,18 @@ pub(super) fn is_set(r: &LinuxResources) -> bool {
 pub(super) fn unified(r: &LinuxResources, knobs: &Knobs<'_>) -> Result<()> {
     let Some(memory) = r.memory().as_ref().filter(|_| is_set(r)) else { return Ok(()) };
     let wanted = Wanted::of(memory);
-    if memory.check_before_update() == Some(true) {
-        check_usage(&wanted, knobs)?;
-    }
+    check(r, knobs)?;
     unified_swap(&wanted, knobs)?;
     unified_limit(knobs, "memory.max", wanted.limit)?;
     unified_limit(knobs, "memory.low", wanted.reservation)
+}
+
+/// `checkBeforeUpdate`.
+pub(super) fn check(r: &LinuxResources, knobs: &Knobs<'_>) -> Result<()> {
+    match r.memory() {
+        Some(memory) if memory.check_before_update() == Some(true) => check_usage(&Wanted::of(memory), knobs),
+        _ => Ok(()),
+    }
 }
 
 fn unified_swap(wanted: &Wanted, knobs: &Knobs<'_>) -> Result<()> {

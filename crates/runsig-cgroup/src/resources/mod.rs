@@ -4,7 +4,7 @@
 //! what form, is in the modules below, one for each group of controllers, both versions together.
 //! 0 means "not asked for" wherever it does for runc. Must not: make cgroups.
 
-mod convert;
+pub(crate) mod convert;
 mod cpu;
 mod io;
 mod knobs;
@@ -19,7 +19,7 @@ use crate::cgroup::{Cgroup, Need};
 use crate::devices;
 use crate::error::{Error, Result};
 
-use knobs::Knobs;
+pub(crate) use knobs::Knobs;
 pub use merge::merge;
 
 /// What limits ask of the cgroup.
@@ -61,7 +61,22 @@ impl Cgroup {
     /// # Errors
     /// As [`Cgroup::apply`]; also when the container has no cgroup.
     pub fn update(&self, resources: &LinuxResources) -> Result<()> {
-        self.set(resources, None)
+        match &self.paths().unit {
+            None => self.set(resources, None),
+            Some(unit) => {
+                self.check_update(resources)?;
+                self.set(&self.change_unit(unit, resources)?, None)
+            }
+        }
+    }
+
+    /// What must be known before systemd has set the first limit.
+    fn check_update(&self, r: &LinuxResources) -> Result<()> {
+        match self.v2_dir()?.filter(|_| self.paths().is_unified()) {
+            None if unified::is_set(r) => Err(Error::UnifiedOnV1),
+            None => Ok(()),
+            Some(dir) => memory::check(r, &Knobs::unified(dir, "memory")),
+        }
     }
 
     fn set(&self, resources: &LinuxResources, filter: Option<&devices::Filter>) -> Result<()> {

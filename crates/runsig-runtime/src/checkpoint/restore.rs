@@ -119,7 +119,7 @@ fn bring_back(
     }
     let paths = crate::bundle::cgroup_paths(globals, &plan, &options.create.id)?;
     let mut container = create::claim(&store, create::first_state(&options.create, &plan, paths)?)?;
-    let restore = Restore { options, plan: &mut plan, container: &mut container, console };
+    let restore = Restore { globals, options, plan: &mut plan, container: &mut container, console };
     match restore.run(&directories, &streams, &namespaces) {
         Ok(init) => Ok(Restored { container, init }),
         Err(error) => {
@@ -197,6 +197,7 @@ impl Joined {
 }
 
 struct Restore<'a> {
+    globals: &'a Globals,
     options: &'a RestoreOptions,
     plan: &'a mut Plan,
     container: &'a mut Container,
@@ -206,8 +207,11 @@ struct Restore<'a> {
 impl Restore<'_> {
     /// cgroup, CRIU, processes, state: in this order.
     fn run(mut self, directories: &Directories, streams: &[String], joined: &Joined) -> Result<Child> {
-        let (cgroup, _) = build::make_cgroup(self.container, self.plan)?;
-        build::limit(self.plan, &cgroup)?;
+        let (mut cgroup, _) = build::make_cgroup(self.container, self.plan)?;
+        let has_unit = cgroup.paths().unit().is_some();
+        if !has_unit {
+            build::limit(self.plan, &cgroup)?;
+        }
         cgroup_mounts::fill(&mut self.plan.init, &self.container.state.cgroup);
         facts::save(self.container, self.plan)?;
         if sd_notify::manager().is_some() {
@@ -216,6 +220,9 @@ impl Restore<'_> {
         let at = self.container.path.join(ROOT);
         fs::mkdirat(fd::CWD, &c_path(&at)?, 0o755).map_err(Error::io("mkdir", &at))?;
         let criu = self.start(&cgroup, &at, directories, joined)?;
+        if has_unit {
+            build::start_unit(self.globals, self.plan, self.container, &mut cgroup, criu.pid())?;
+        }
         let request = self.request(directories, streams, joined, &at, criu.pid())?;
         let mut answers =
             Answers { plan: self.plan, container: self.container, console: self.console.take(), init: None };
@@ -285,8 +292,8 @@ impl Restore<'_> {
 
 /// The files that let a process into the cgroup.
 fn doors(cgroup: &Cgroup) -> Result<Vec<OwnedFd>> {
-    let mut doors = cgroup.task_files()?;
-    if let Some(directory) = cgroup.dir_fd()? {
+    let (directory, mut doors) = cgroup.first_doors()?;
+    if let Some(directory) = directory {
         let door = fs::openat(directory, c"cgroup.procs", fs::O_WRONLY, 0);
         doors.push(door.map_err(Error::io("open", "cgroup.procs"))?);
     }

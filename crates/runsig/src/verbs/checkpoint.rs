@@ -29,7 +29,6 @@ pub(super) fn checkpoint(session: &Session<'_>, args: &Args) -> Result<()> {
 pub(super) fn restore(session: &Session<'_>, args: &Args) -> Result<u8> {
     args.only_id()?;
     warn_users(session);
-    session.require_cgroupfs()?;
     let options = RestoreOptions {
         create: container(args)?,
         criu: criu(args)?,

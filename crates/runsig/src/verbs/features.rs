@@ -114,7 +114,7 @@ fn linux() -> Linux {
     Linux {
         namespaces: known::namespaces(),
         capabilities: known::capabilities(),
-        cgroup: Cgroup { v1: true, v2: true, systemd: false, systemd_user: false, rdma: true },
+        cgroup: Cgroup { v1: true, v2: true, systemd: true, systemd_user: true, rdma: true },
         seccomp: Seccomp {
             enabled: true,
             actions: known::seccomp_actions(),

@@ -11,7 +11,6 @@ use crate::session::Session;
 pub(super) fn run(session: &Session<'_>, args: &Args) -> Result<u8> {
     args.exactly(1)?;
     let run = || {
-        session.require_cgroupfs()?;
         let options = RunOptions {
             create: options(args)?,
             detach: args.flag("detach"),
