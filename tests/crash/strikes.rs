@@ -5,11 +5,11 @@
 //! says so.
 
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use runsig_tests::fake_criu::FakeCriu;
 use runsig_tests::leftovers::Before;
-use runsig_tests::{Bundle, Case, Container, cases, procs};
+use runsig_tests::{Bundle, Case, Container, View, cases, procs, sandbox, wait};
 
 use crate::tracer::{self, Ended};
 
@@ -19,8 +19,10 @@ pub const CASES: &[Case] = &{
         V2 "crash": strike_create, strike_run_detached, strike_start, strike_kill, strike_delete, strike_delete_force,
             strike_restore;
         V1 "crash": strike_create, strike_delete_force;
+        Systemd "crash": strike_create, strike_delete_force;
+        SystemdHybrid "crash": strike_create;
     ];
-    let mut slower = [cases[0]; 9];
+    let mut slower = [cases[0]; 12];
     let mut index = 0;
     while index < slower.len() {
         slower[index] = cases[index].within(300);
@@ -93,8 +95,13 @@ fn strike(verb: &str, prepare: Prepare) {
 }
 
 fn strike_every(least: usize, verb: &str, prepare: Prepare) {
-    let container = Container::new(Bundle::new().args(&["sleep", "1000"]));
+    let bundle = Bundle::new().args(&["sleep", "1000"]);
+    let container = if has_systemd() { Container::in_scope(bundle) } else { Container::new(bundle) };
     let mut before = Before::now(&container.runtime);
+    if has_systemd() {
+        // The first container has slices made that the others find.
+        clean_up(&container, &before).expect("nothing is left when nothing was struck");
+    }
     let total = count_calls(&container, prepare);
     clean_up(&container, &before).expect("nothing is left when nothing was struck");
     let limit = std::env::var("RUNSIG_STRIKES").ok().and_then(|text| text.parse().ok()).unwrap_or(400);
@@ -137,13 +144,30 @@ fn count_calls(container: &Container, prepare: Prepare) -> usize {
     }
 }
 
+/// In these worlds the container is in a scope.
+fn has_systemd() -> bool {
+    matches!(sandbox::view(), View::Systemd | View::SystemdHybrid)
+}
+
+/// A unit that systemd still knows; it may be about to forget one that has just ended.
+fn unit_left(container: &Container) -> Option<String> {
+    let unit = format!("runsig-{}.scope", container.id());
+    let state = || {
+        let show = Command::new("systemctl").args(["show", "--value", "-p", "ActiveState", &unit]).output();
+        String::from_utf8_lossy(&show.expect("systemctl").stdout).trim().to_owned()
+    };
+    let gone = !has_systemd() || wait::until(Duration::from_secs(2), || state() == "inactive");
+    (!gone).then(|| format!("unit {unit} ({})", state()))
+}
+
 /// What an operator does after a crash, and what must hold then.
 fn clean_up(container: &Container, before: &Before) -> Result<(), String> {
     let outcome = container.delete_force();
     if outcome.code != 0 {
         return Err(format!("delete --force exits {}: {}", outcome.code, outcome.stderr.trim()));
     }
-    let left = before.leftovers(&container.runtime, &container.bundle);
+    let mut left = before.leftovers(&container.runtime, &container.bundle);
+    left.extend(unit_left(container));
     if !left.is_empty() {
         return Err(left.join("; "));
     }
@@ -170,7 +194,7 @@ fn clean_by_hand(container: &Container, before: &Before) {
                 nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
         }
     }
-    runsig_tests::wait::until(runsig_tests::wait::SOON, || before.new_processes().is_empty());
+    wait::until(wait::SOON, || before.new_processes().is_empty());
     runsig_tests::cgroup::sweep(&runsig_tests::harness::tag());
     let _ = std::fs::remove_dir_all(container.runtime.root.join(container.id()));
 }

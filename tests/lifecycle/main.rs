@@ -19,6 +19,7 @@ mod rootless;
 mod safety;
 mod sd_notify;
 mod seccomp;
+mod systemd;
 mod terminal;
 mod userns;
 mod verbs;
@@ -44,6 +45,7 @@ fn main() -> std::process::ExitCode {
         safety::CASES,
         sd_notify::CASES,
         seccomp::CASES,
+        systemd::CASES,
         terminal::CASES,
         userns::CASES,
         verbs::CASES,

@@ -100,10 +100,22 @@ impl Bundle {
         self
     }
 
-    /// Where its cgroup is, as `cgroupsPath` says.
+    /// Where its cgroup is, as `cgroupsPath` says: in its systemd form, below a slice without dashes.
     #[must_use]
     pub fn cgroup(&self) -> String {
-        self.config["linux"]["cgroupsPath"].as_str().unwrap_or_default().to_string()
+        let path = self.config["linux"]["cgroupsPath"].as_str().unwrap_or_default();
+        match path.split(':').collect::<Vec<_>>().as_slice() {
+            ["", prefix, name] => format!("/system.slice/{prefix}-{name}.scope"),
+            [slice, prefix, name] => format!("/{slice}/{prefix}-{name}.scope"),
+            _ => path.to_string(),
+        }
+    }
+
+    /// Asks for a scope of systemd's: `runsig-ID.scope`.
+    #[must_use]
+    pub fn in_scope(self) -> Bundle {
+        let path = format!(":runsig:{}", self.id);
+        self.with(|config| config["linux"]["cgroupsPath"] = path.into())
     }
 
     /// Writes config.json.

@@ -17,6 +17,10 @@ pub enum View {
     /// As the machine has them, in its own PID namespace: whoever talks to systemd has to have a number
     /// that systemd knows. Only in the guest of `hack/vm`, which dies with what tests forget.
     Guest,
+    /// cgroup v2 alone, with a systemd of the test's own.
+    Systemd,
+    /// v1 controllers and a v2 hierarchy without, with a systemd of the test's own.
+    SystemdHybrid,
 }
 
 /// One test.

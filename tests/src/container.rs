@@ -25,6 +25,14 @@ impl Container {
         Container { runtime: Runtime::new(), bundle }
     }
 
+    /// A container in a scope of systemd's; nothing is called yet.
+    #[must_use]
+    pub fn in_scope(bundle: Bundle) -> Container {
+        let mut container = Container::new(bundle.in_scope());
+        container.runtime.flags.push("--systemd-cgroup".to_owned());
+        container
+    }
+
     /// Creates and starts a container.
     #[must_use]
     pub fn running(bundle: Bundle) -> Container {
@@ -52,6 +60,21 @@ impl Container {
     #[must_use]
     pub fn verb(&self, verb: &str, args: &[&str]) -> Outcome {
         finish(self.command(verb, args), LIMIT)
+    }
+
+    /// `VERB ID ARGS`, as `exec` wants it.
+    #[must_use]
+    pub fn verb_with(&self, verb: &str, args: &[&str]) -> Outcome {
+        let mut command = self.runtime.command(&[verb, self.id()]);
+        command.args(args);
+        finish(command, LIMIT)
+    }
+
+    /// Whether it gets a cgroup namespace of its own.
+    #[must_use]
+    pub fn has_cgroup_namespace(&self) -> bool {
+        let namespaces = self.bundle.config["linux"]["namespaces"].as_array();
+        namespaces.is_some_and(|list| list.iter().any(|one| one["type"] == "cgroup"))
     }
 
     /// `VERB ARGS ID`, not yet started; saves the bundle for verbs that read it.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 use crate::case::{Case, Skipped, View};
-use crate::{cgroup, needs, sandbox};
+use crate::{booted, cgroup, needs, sandbox};
 
 const STAGE: &str = "RUNSIG_TEST_STAGE";
 const CASE: &str = "RUNSIG_TEST_CASE";
@@ -30,8 +30,12 @@ pub fn main(areas: &[&[Case]]) -> ExitCode {
         eprintln!("no test named {name}");
         return ExitCode::FAILURE;
     };
+    let has_systemd = matches!(case.view, View::Systemd | View::SystemdHybrid);
     match stage.as_str() {
         "outside" if case.view == View::Guest => sandbox::enter_mounts(|| next_stage("body")),
+        "outside" if has_systemd => booted::outside(next_stage("boot")),
+        "boot" => booted::boot(next_stage("booted")),
+        "booted" => booted::booted(next_stage("body")),
         "outside" => sandbox::enter_namespaces(|| next_stage("init")),
         "init" => sandbox::be_init(|| next_stage("body")),
         _ => body(case),

@@ -7,6 +7,7 @@
 //! Every test runs in a process of its own, as the child of a small PID 1 in a private PID and
 //! mount namespace. Whatever a test or a runtime forgets ends there.
 
+pub mod booted;
 pub mod bundle;
 pub mod case;
 pub mod cgroup;

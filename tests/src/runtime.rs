@@ -74,6 +74,8 @@ pub struct Runtime {
     pub program: PathBuf,
     /// `--root`.
     pub root: PathBuf,
+    /// Global flags of the verbs that make containers; the others have to do without.
+    pub flags: Vec<String>,
 }
 
 impl Default for Runtime {
@@ -88,7 +90,7 @@ impl Runtime {
     pub fn new() -> Runtime {
         let root = test_dir().join("state");
         fs::create_dir_all(&root).expect("mkdir");
-        Runtime { program: Runtime::path(), root }
+        Runtime { program: Runtime::path(), root, flags: Vec::new() }
     }
 
     /// Where the runtime under test is.
@@ -119,7 +121,11 @@ impl Runtime {
     #[must_use]
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
-        command.arg("--root").arg(&self.root).args(args);
+        command.arg("--root").arg(&self.root);
+        if matches!(args.first(), Some(&("create" | "run"))) {
+            command.args(&self.flags);
+        }
+        command.args(args);
         command
     }
 

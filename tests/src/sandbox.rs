@@ -115,6 +115,8 @@ pub fn view() -> View {
         Ok("V1") => View::V1,
         Ok("V2") => View::V2,
         Ok("Guest") => View::Guest,
+        Ok("Systemd") => View::Systemd,
+        Ok("SystemdHybrid") => View::SystemdHybrid,
         _ => View::Host,
     }
 }

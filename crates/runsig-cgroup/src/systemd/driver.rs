@@ -193,8 +193,9 @@ fn first_properties(unit: &Unit, unified: bool, pid: i32) -> Properties {
     } else {
         all.push("Slice", Value::text(&unit.slice));
         all.push("Delegate", Value::Bool(true));
-        all.push("PIDs", Value::Array("u".to_owned(), vec![Value::Uint32(pid.cast_unsigned())]));
     }
+    // A slice takes none, and systemd says so: a container needs a scope.
+    all.push("PIDs", Value::Array("u".to_owned(), vec![Value::Uint32(pid.cast_unsigned())]));
     let io = if unified { "IOAccounting" } else { "BlockIOAccounting" };
     for accounting in ["MemoryAccounting", "CPUAccounting", io, "TasksAccounting"] {
         all.push(accounting, Value::Bool(true));

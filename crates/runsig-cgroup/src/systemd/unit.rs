@@ -52,7 +52,7 @@ impl Unit {
         Ok(Self { name, slice: slice.to_owned(), container: container.to_owned(), user })
     }
 
-    /// Whether it is a slice: that one takes no processes through systemd.
+    /// Whether it is a slice, which is above containers.
     pub(crate) fn is_slice(&self) -> bool {
         self.name.ends_with(".slice")
     }
