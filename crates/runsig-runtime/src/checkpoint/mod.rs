@@ -1,5 +1,5 @@
 //! `checkpoint` and `restore`, by way of CRIU's own protocol: `criu swrk`, protobuf messages over a
-//! socket (docs/decisions/0007).
+//! socket (docs/decisions/0012).
 //!
 //! Owns: everything that knows CRIU. Must not: make a container's first process itself; CRIU does.
 
