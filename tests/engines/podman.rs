@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use runsig_tests::{Case, Outcome, cases, harness, require_runsig, skip, wait};
+use runsig_tests::{Case, Outcome, cases, harness, needs, require_runsig, skip, wait};
 
 use crate::image::{DEAF, Podman, TELLS_SIGNAL};
 
@@ -12,7 +12,8 @@ pub const CASES: &[Case] = cases![
         deaf_program_is_killed_after_the_time, rm_force_leaves_nothing, missing_program_is_127,
         program_that_cannot_run_is_126, pause_and_unpause, exec_in_a_running_one, init_forwards,
         terminal, shared_pids_are_killed_with_it, stop_signal_of_the_command_line, many_at_once,
-        annotation_forwards_a_dropped_signal, read_only_with_volume_and_user, restart;
+        annotation_forwards_a_dropped_signal, read_only_with_volume_and_user, restart,
+        checkpoint_and_restore;
     Host "podman": run_returns_output_and_code, stop_sends_the_images_signal, rm_force_leaves_nothing;
 ];
 
@@ -180,5 +181,23 @@ fn restart() {
     podman.call(&["restart", "-t", "10", "c"]).ok();
     let status = podman.call(&["inspect", "-f", "{{.State.Status}}", "c"]).ok();
     assert_eq!(status.text(), "running");
+    podman.call(&["rm", "-f", "-t", "0", "c"]).ok();
+}
+
+fn checkpoint_and_restore() {
+    needs::criu();
+    let podman = Podman::new();
+    let script = "i=0; echo ready; while :; do i=$((i+1)); echo count $i; sleep 0.2; done";
+    start(&podman, "c", &[], script);
+    podman.call(&["container", "checkpoint", "c"]).ok();
+    let status = podman.call(&["inspect", "-f", "{{.State.Status}}", "c"]).ok();
+    assert_eq!(status.text(), "exited");
+    let saved = podman.call(&["logs", "c"]).stdout;
+    podman.call(&["container", "restore", "c"]).ok();
+    let goes_on =
+        || podman.call(&["logs", "c"]).stdout.strip_prefix(&*saved).is_some_and(|new| new.contains("count"));
+    wait::expect("the output to go on through the same pipe", goes_on);
+    assert!(!podman.call(&["logs", "c"]).stdout[saved.len()..].contains("ready"), "it was not started anew");
+    podman.call(&["exec", "c", "true"]).ok();
     podman.call(&["rm", "-f", "-t", "0", "c"]).ok();
 }

@@ -7,15 +7,14 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use runsig_tests::case::require_command;
 use runsig_tests::console::DescriptorSocket;
 use runsig_tests::leftovers::Before;
 use runsig_tests::runtime::{Running, finish, scratch};
 use runsig_tests::spec::{add_mount, drop_namespace, set_namespace};
-use runsig_tests::{Bundle, Case, Container, Outcome, cases, cgroup, json, procs, skip, wait};
+use runsig_tests::{Bundle, Case, Container, Outcome, cases, cgroup, json, needs, procs, wait};
 
-/// An emulated machine takes seconds for what takes others a moment.
-const SLOW: Duration = Duration::from_secs(120);
+/// CRIU takes its time.
+const SLOW: Duration = Duration::from_secs(60);
 
 const V2: &[Case] = cases![V2 "checkpoint":
     comes_back_as_it_was, terminal_comes_back, pipes_and_earlier_images, mounts_and_another_cgroup,
@@ -27,7 +26,7 @@ pub const CASES: &[Case] = {
         let mut cases = [V2[0]; V2.len()];
         let mut index = 0;
         while index < V2.len() {
-            cases[index] = V2[index].within(600);
+            cases[index] = V2[index].within(300);
             index += 1;
         }
         cases
@@ -39,18 +38,6 @@ pub const CASES: &[Case] = {
 const COUNT: &str =
     "i=0; while :; do i=$((i+1)); echo $i > /count.new; mv /count.new /count; sleep 0.1; done";
 
-fn require_criu() {
-    if std::env::var_os("RUNSIG_TEST_VM").is_some() {
-        return;
-    }
-    require_command("criu");
-    let check = Command::new("criu").arg("check").output().expect("criu");
-    if !check.status.success() {
-        let why = String::from_utf8_lossy(&check.stderr).lines().next().unwrap_or_default().to_owned();
-        skip(format!("criu does not work on this kernel ({why}); hack/vm runs this test in its guest"));
-    }
-}
-
 struct Scene {
     container: Container,
     images: PathBuf,
@@ -60,7 +47,7 @@ struct Scene {
 impl Scene {
     /// A running container whose streams are the null device.
     fn running(bundle: Bundle) -> Scene {
-        require_criu();
+        needs::criu();
         let scene =
             Scene { container: Container::new(bundle), images: scratch("images"), work: scratch("work") };
         let mut run = scene.container.command("run", &["--detach"]);
@@ -140,7 +127,7 @@ fn comes_back_as_it_was() {
 }
 
 fn terminal_comes_back() {
-    require_criu();
+    needs::criu();
     let bundle = Bundle::script("stty -echo; echo ready; while read line; do echo \"got $line\"; done");
     let bundle = bundle.with(|config| config["process"]["terminal"] = true.into());
     let scene = Scene { container: Container::new(bundle), images: scratch("images"), work: scratch("work") };
@@ -186,7 +173,7 @@ impl Streams {
 }
 
 fn pipes_and_earlier_images() {
-    require_criu();
+    needs::criu();
     let bundle = Bundle::script("exec 2>/dev/null; while read word; do echo pong $word; done");
     let scene = Scene { container: Container::new(bundle), images: scratch("images"), work: scratch("work") };
     let mut streams = Streams::new();
@@ -254,7 +241,7 @@ fn mounts_and_another_cgroup() {
 }
 
 fn joined_network() {
-    require_criu();
+    needs::criu();
     let owner = Container::running(Bundle::new().args(&["sleep", "1000"]));
     let path = format!("/proc/{}/ns/net", owner.pid());
     let scene =
@@ -284,7 +271,7 @@ fn in_front() {
 }
 
 fn failed_dump_names_the_log() {
-    require_criu();
+    needs::criu();
     // Its streams are files outside of its mounts, which CRIU cannot bring back.
     let container = Container::new(Bundle::script(&format!("exec 7>&1; {COUNT}")));
     let scene = Scene { container, images: scratch("images"), work: scratch("work") };

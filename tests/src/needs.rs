@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use crate::case::skip;
 use crate::runtime::find_in_path;
@@ -49,6 +50,19 @@ pub fn effective_capabilities() -> u64 {
     let text = fs::read_to_string("/proc/self/status").expect("/proc");
     let line = text.lines().find_map(|line| line.strip_prefix("CapEff:")).expect("a set");
     u64::from_str_radix(line.trim(), 16).expect("hex")
+}
+
+/// A CRIU that works on this kernel.
+#[track_caller]
+pub fn criu() {
+    if find_in_path("criu").is_none() {
+        missing("no criu");
+    }
+    let check = Command::new("criu").arg("check").output().expect("criu");
+    if !check.status.success() {
+        let why = String::from_utf8_lossy(&check.stderr).lines().next().unwrap_or_default().to_owned();
+        missing(&format!("criu does not work on this kernel: {why}"));
+    }
 }
 
 /// AppArmor, and its parser.
