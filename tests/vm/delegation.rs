@@ -5,9 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use runsig_tests::leftovers::Before;
 use runsig_tests::spec::{drop_namespace, set_namespace};
-use runsig_tests::{Bundle, Case, Container, cases, cgroup, harness, json, needs, require_runsig};
+use runsig_tests::{Bundle, Case, Container, cases, cgroup, harness, json, needs, require_runsig, wait};
 
 use crate::value;
 
@@ -84,9 +83,7 @@ impl Unit {
         assert!(command.arg("sh").arg(&script).status().expect("systemd-run").success());
         let unit = Unit { cgroup: format!("/system.slice/{name}"), name };
         let main = Path::new("/sys/fs/cgroup").join(format!("system.slice/{}/main/cgroup.procs", unit.name));
-        runsig_tests::wait::expect("the unit", || {
-            fs::read_to_string(&main).is_ok_and(|pids| !pids.is_empty())
-        });
+        wait::expect("the unit", || fs::read_to_string(&main).is_ok_and(|pids| !pids.is_empty()));
         unit
     }
 
@@ -111,7 +108,6 @@ fn all_verbs_below_a_delegated_unit() {
         config["linux"]["cgroupsPath"] = path.into();
         config["linux"]["resources"] = json!({"memory": {"limit": 67_108_864}, "pids": {"limit": 10}});
     }));
-    let before = Before::now(&container.runtime);
     container.create().ok();
     container.start().ok();
     assert_eq!(value(&container, "memory.max"), "67108864");
@@ -124,7 +120,7 @@ fn all_verbs_below_a_delegated_unit() {
     container.kill("KILL").ok();
     container.expect_status("stopped");
     container.delete().ok();
-    before.assert_clean(&container.runtime, &container.bundle);
+    assert!(!unit.dir().join("box").exists());
     assert!(unit.dir().join("main").exists(), "the unit's own cgroup stays");
 }
 
@@ -140,13 +136,13 @@ fn parent_with_processes_is_refused() {
     let unit = Unit { cgroup: format!("/system.slice/{name}"), name };
     let container = Container::new(sleeper().with(|config| {
         config["linux"]["cgroupsPath"] = format!("{}/box", unit.cgroup).into();
-        config["linux"]["resources"] = json!({"pids": {"limit": 10}});
+        config["linux"]["resources"] = json!({"memory": {"limit": 67_108_864}});
     }));
-    let before = Before::now(&container.runtime);
+    wait::expect("the unit", || !cgroup::processes(&unit.cgroup).is_empty());
     let outcome = container.create();
     assert_eq!(outcome.code, 1, "{outcome:#?}");
     assert!(outcome.stderr.contains("cgroup"), "{outcome:#?}");
-    before.assert_clean(&container.runtime, &container.bundle);
+    assert_eq!(fs::read_dir(&container.runtime.root).expect("the state").count(), 0);
     assert!(!unit.dir().join("box").exists());
 }
 
