@@ -63,7 +63,11 @@ fn every_verb_without_a_cgroup() {
         let pids = user.call(&["ps", "--format", "json", id]).ok().json();
         assert_eq!(pids[0], user.call(&["state", id]).json()["pid"], "init, found without a cgroup");
     }
-    user.call(&["kill", id, "KILL"]).ok();
+    // Everybody in the PID namespace, which takes no cgroup.
+    user.call(&["exec", "-d", id, "sleep", "1008"]).ok();
+    wait::expect("the exec", || runsig_tests::procs::find_command("sleep 1008").is_some());
+    user.call(&["kill", "--all", id, "KILL"]).ok();
+    wait::expect("it ends too", || runsig_tests::procs::find_command("sleep 1008").is_none());
     stopped(&user, id);
     user.call(&["delete", id]).ok();
     assert_eq!(user.call(&["list", "-q"]).ok().text(), "");
