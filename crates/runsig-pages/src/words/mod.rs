@@ -38,6 +38,10 @@ pub(crate) fn of_program() -> Words {
              codes are the same.",
             "The verbs stop, signals and wait are about the end of a container: which process gets which signal, \
              what it would do with it, and how it ended.",
+            "With --systemd-cgroup the container's cgroup is a transient scope of systemd's: cgroupsPath is \
+             slice:prefix:name, limits become properties of the unit too, and annotations \
+             org.systemd.property.NAME set others. Verbs after create know by themselves. Users other than root \
+             get a scope of their own systemd, on cgroup v2.",
             "Flags in front of the verb are for all verbs; each verb has a page of its own.",
         ],
         exits: &[
