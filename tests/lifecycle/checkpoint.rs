@@ -57,7 +57,9 @@ impl Scene {
     }
 
     fn command(&self, verb: &str, args: &[&str]) -> Command {
-        let paths = ["--image-path", text(&self.images), "--work-path", text(&self.work)];
+        // Otherwise CRIU mounts cgroup2 without options, and with that takes them from the whole machine's.
+        let mode = "--manage-cgroups-mode=ignore";
+        let paths = ["--image-path", text(&self.images), "--work-path", text(&self.work), mode];
         let all: Vec<&str> = paths.iter().chain(args).copied().collect();
         self.container.command(verb, &all)
     }
