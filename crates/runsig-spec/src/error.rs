@@ -20,8 +20,10 @@ pub enum SpecError {
         /// `config.json`, or the process file's path.
         file: String,
     },
-    /// A file could not be read.
+    /// A file could not be read, or the bundle's directory not entered.
     Read {
+        /// What was being done.
+        operation: &'static str,
         /// Which.
         path: PathBuf,
         /// Why.
@@ -104,7 +106,7 @@ impl fmt::Display for SpecError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotFound { file } => write!(f, "JSON specification file {file} not found"),
-            Self::Read { path, errno } => write!(f, "read {}: {errno}", path.display()),
+            Self::Read { operation, path, errno } => write!(f, "{operation} {}: {errno}", path.display()),
             Self::TooLarge { path, limit } => {
                 write!(f, "{} is longer than {} MiB", path.display(), limit >> 20)
             }

@@ -131,7 +131,7 @@ pub fn exec_process(
 /// comes from the container.
 fn described(bytes: &[u8], container: &ContainerFacts<'_>, around: Around<'_>) -> Result<ExecPlan> {
     let own = container.process;
-    let given: Option<document::Process> = json::parse(bytes, "process.json")?;
+    let given: Option<document::Process> = json::parse(bytes, &json::Room::new(), "process.json")?;
     let given = given.ok_or_else(|| SpecError::rule("process property must not be empty"))?;
     let umask = given.user.as_ref().and_then(|user| user.umask);
     let mut warnings = Vec::new();
@@ -370,6 +370,6 @@ mod tests {
             assert!(error.contains(words), "{error}");
         }
         let error = exec(ExecSource::File(Path::new("/nonexistent"))).unwrap_err().to_string();
-        assert_eq!(error, "read /nonexistent: no such file or directory");
+        assert_eq!(error, "open /nonexistent: no such file or directory");
     }
 }

@@ -4,13 +4,53 @@
 //! line and column; the path to them is looked for after something has failed, so that a good file
 //! pays nothing for it. Must not: know the shape of any file.
 
+use std::cell::OnceCell;
+
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::error::{Result, SpecError, one_line};
+use crate::keys;
 
-/// Parses all of `bytes`.
-pub(crate) fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8], file: &'static str) -> Result<T> {
-    serde_json::from_slice(bytes).map_err(|error| refused(file, bytes, &error))
+/// Room for the text of a file whose keys were in another case.
+pub(crate) type Room = OnceCell<Vec<u8>>;
+
+/// Parses all of `bytes`, whatever the case of the keys: see [`keys`].
+pub(crate) fn parse<'a, T: Deserialize<'a>>(
+    bytes: &'a [u8],
+    room: &'a Room,
+    file: &'static str,
+) -> Result<T> {
+    let (parsed, again) = once(bytes);
+    let parsed = parsed.map_err(|error| refused(file, bytes, &error));
+    let retry = again || parsed.is_err();
+    match retry.then(|| renamed(bytes)).flatten() {
+        None => parsed,
+        Some(text) => {
+            let bytes = room.get_or_init(|| text);
+            once(bytes).0.map_err(|error| refused(file, bytes, &error))
+        }
+    }
+}
+
+/// One attempt, and whether a key was passed over that is a known one in another case.
+fn once<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> (serde_json::Result<T>, bool) {
+    let mut misspelt = false;
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let parsed = serde_ignored::deserialize(&mut json, |path| {
+        misspelt =
+            misspelt || matches!(&path, serde_ignored::Path::Map { key, .. } if keys::is_misspelt(key));
+    });
+    let parsed = parsed.and_then(|parsed| json.end().map(|()| parsed));
+    (parsed, misspelt)
+}
+
+/// The text with its keys in their own case, where that makes a difference.
+fn renamed(bytes: &[u8]) -> Option<Vec<u8>> {
+    let given: Value = serde_json::from_slice(bytes).ok()?;
+    let mut value = given.clone();
+    keys::in_their_own_case(&mut value);
+    (value != given).then(|| serde_json::to_vec(&value).ok()).flatten()
 }
 
 /// The parser's error with the field it happened at.
@@ -102,7 +142,7 @@ mod tests {
     use crate::document::Document;
 
     fn error(json: &str) -> String {
-        parse::<Option<Document<'_>>>(json.as_bytes(), "config.json").unwrap_err().to_string()
+        parse::<Option<Document<'_>>>(json.as_bytes(), &Room::new(), "config.json").unwrap_err().to_string()
     }
 
     #[test]
@@ -131,6 +171,28 @@ mod tests {
             assert!(error.starts_with(start), "{error}\nwanted {start}");
             assert!(!error.contains('\n'), "{error}");
         }
+    }
+
+    #[test]
+    fn keys_match_in_any_case() {
+        let json = r#"{"PROCESS": {"Args": ["a"]}, "Linux": {"SECCOMP": {"DefaultAction": "x"},
+            "resources": {"hugepageLimits": [{"pagesize": "2MB"}]}}, "Annotations": {"Args": "b"}}"#;
+        let room = Room::new();
+        let document: Document<'_> = parse(json.as_bytes(), &room, "config.json").unwrap();
+        assert_eq!(document.process.unwrap().args, Some(vec!["a".to_owned()]));
+        let linux = document.linux.unwrap();
+        assert_eq!(linux.seccomp.unwrap().get(), r#"{"defaultAction":"x"}"#);
+        let pages = linux.resources.unwrap().hugepage_limits().clone().unwrap();
+        assert_eq!(pages[0].page_size(), "2MB");
+        assert_eq!(document.annotations.unwrap()["Args"], "b");
+    }
+
+    #[test]
+    fn keys_that_fit_are_read_once() {
+        let room = Room::new();
+        let json = br#"{"process": {"args": ["a"]}, "flavour": {"Type": 1}, "annotations": {"Args": "b"}}"#;
+        let document: Document<'_> = parse(json, &room, "config.json").unwrap();
+        assert!(document.process.is_some() && room.get().is_none());
     }
 
     #[test]

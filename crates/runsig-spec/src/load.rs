@@ -53,6 +53,8 @@ pub struct LoadOptions<'a> {
     /// Whether a network namespace, by path, is the one we are in. Asked only when a bundle joins
     /// one and sets `net.*` parameters.
     pub host_network: fn(&Path) -> std::io::Result<bool>,
+    /// The file to read in place of the bundle's config.json; absolute.
+    pub config: Option<&'a Path>,
     /// Where compiled filters are kept.
     pub seccomp_cache: Option<&'a dyn SeccompCache>,
 }
@@ -71,6 +73,7 @@ impl<'a> LoadOptions<'a> {
             no_pivot: false,
             no_new_keyring: false,
             host_network: same_network,
+            config: None,
             seccomp_cache: None,
         }
     }
@@ -87,13 +90,14 @@ fn same_network(path: &Path) -> std::io::Result<bool> {
 /// # Errors
 /// [`SpecError`], in one line, for whatever is wrong with it.
 pub fn load(bundle: &Path, options: &LoadOptions<'_>) -> Result<Plan> {
-    let unreadable = |path: &Path| {
-        let path = path.to_owned();
-        move |error: std::io::Error| SpecError::Read { path, errno: Errno::from_io(&error) }
-    };
-    let bundle = bundle.canonicalize().map_err(unreadable(bundle))?;
-    let bytes = read(&bundle.join(CONFIG)).map_err(|error| match error {
-        SpecError::Read { errno: Errno::ENOENT, .. } => SpecError::NotFound { file: CONFIG.to_owned() },
+    // runc makes it its working directory, hence the words.
+    let bundle = bundle.canonicalize().map_err(|error| not_entered(bundle, Errno::from_io(&error)))?;
+    let given = options.config.map_or_else(|| bundle.join(CONFIG), Path::to_owned);
+    let bytes = read(&given).map_err(|error| match error {
+        SpecError::Read { errno: Errno::ENOENT, .. } => not_found(options.config),
+        SpecError::Read { errno: Errno::ENOTDIR, .. } if options.config.is_none() => {
+            not_entered(&bundle, Errno::ENOTDIR)
+        }
         error => error,
     })?;
     let plan = from_json(&bytes, &bundle, options)?;
@@ -101,14 +105,27 @@ pub fn load(bundle: &Path, options: &LoadOptions<'_>) -> Result<Plan> {
     Ok(plan)
 }
 
+fn not_found(config: Option<&Path>) -> SpecError {
+    SpecError::NotFound { file: config.map_or_else(|| CONFIG.to_owned(), |path| path.display().to_string()) }
+}
+
+fn not_entered(bundle: &Path, errno: Errno) -> SpecError {
+    SpecError::Read { operation: "chdir", path: bundle.to_owned(), errno }
+}
+
 /// Reads a file, up to [`LONGEST`].
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
-    let failed =
-        |error: std::io::Error| SpecError::Read { path: path.to_owned(), errno: Errno::from_io(&error) };
-    let file = File::open(path).map_err(failed)?;
-    let length = file.metadata().map_err(failed)?.len();
+    let failed = |operation| {
+        move |error: std::io::Error| SpecError::Read {
+            operation,
+            path: path.to_owned(),
+            errno: Errno::from_io(&error),
+        }
+    };
+    let file = File::open(path).map_err(failed("open"))?;
+    let length = file.metadata().map_err(failed("stat"))?.len();
     let mut bytes = Vec::with_capacity(usize::try_from(length.min(LONGEST)).unwrap_or(0) + 1);
-    file.take(LONGEST + 1).read_to_end(&mut bytes).map_err(failed)?;
+    file.take(LONGEST + 1).read_to_end(&mut bytes).map_err(failed("read"))?;
     if bytes.len() as u64 > LONGEST {
         return Err(SpecError::TooLarge { path: path.to_owned(), limit: LONGEST });
     }
@@ -137,7 +154,8 @@ fn check_rootfs(rootfs: &Path) -> Result<()> {
 /// # Errors
 /// [`SpecError`], in one line, for whatever is wrong with it.
 pub fn from_json(bytes: &[u8], bundle: &Path, options: &LoadOptions<'_>) -> Result<Plan> {
-    let document: Option<Document<'_>> = json::parse(bytes, CONFIG)?;
+    let room = json::Room::new();
+    let document: Option<Document<'_>> = json::parse(bytes, &room, CONFIG)?;
     let document = document.ok_or_else(|| SpecError::rule("config cannot be null"))?;
     let bundle = bundle
         .to_str()

@@ -44,7 +44,7 @@ pub(crate) fn resolve(text: &RawValue, cache: Option<&dyn SeccompCache>) -> Resu
 }
 
 fn fresh(text: &str) -> Result<Option<Filter>> {
-    let document = json::parse(text.as_bytes(), "linux.seccomp")?;
+    let document = json::parse(text.as_bytes(), &json::Room::new(), "linux.seccomp")?;
     let Some(profile) = profile::resolve(document)? else { return Ok(None) };
     if profile.notifies() && profile.listener.is_none() {
         return Err(SpecError::rule("seccomp listenerPath is not set"));
