@@ -82,18 +82,19 @@ pub fn await_start(plan: &InitPlan, sync: &mut Sync) -> Result<()> {
 }
 
 /// Runs the last hooks and becomes the program. Returns only on failure.
-pub fn execute(plan: &InitPlan, path: &CStr, state: &[u8], sync: &Sync) -> Failure {
-    match last_steps(plan, state, sync) {
-        Ok(()) => Failure::at(Op::Exec, path, exec(&plan.process, path)),
-        Err(failure) => failure,
-    }
-}
-
-fn last_steps(plan: &InitPlan, state: &[u8], sync: &Sync) -> Result<()> {
+pub fn execute(plan: &InitPlan, path: &CStr, state: &[u8], sync: &mut Sync) -> Failure {
     let process = &plan.process;
-    load_filter_if(process, sync, process.no_new_privs && !notifies(process))?;
+    if let Err(failure) = load_filter_if(process, sync, process.no_new_privs && !notifies(process)) {
+        return failure;
+    }
     // They are bound by the filter, as in runc.
-    hooks::start_container(plan, state)
+    let failure = match hooks::start_container(plan, state) {
+        Ok(()) => Failure::at(Op::Exec, path, exec(process, path)),
+        Err(failure) => failure,
+    };
+    // As in runc, the container has started by now: what is wrong goes to its own standard error.
+    sync.close();
+    failure
 }
 
 fn exec(process: &Process, path: &CStr) -> Errno {

@@ -82,8 +82,12 @@ impl Sync {
     }
 }
 
-/// `exec /bin/prog: permission denied`: what was being done, with what, and why it failed.
+/// `exec /bin/prog: permission denied`: what was being done, with what, and why it failed. A hook's detail
+/// says all of that.
 fn line(failure: &Failure) -> Text {
+    if failure.op == Op::Hook {
+        return Text::new().with(failure.detail.as_bytes()).with(b"\n");
+    }
     let mut text = Text::new().with(failure.op.words().as_bytes());
     for more in [&failure.subject, &failure.detail] {
         if !more.is_empty() {
@@ -115,8 +119,8 @@ mod tests {
 
     #[test]
     fn a_failure_without_a_number_ends_with_its_detail() {
-        let failure = Failure::because(Op::Hook, c"/hook", c"exit status 1");
-        assert_eq!(line(&failure).as_bytes(), b"running a hook /hook exit status 1\n");
+        let failure = Failure::because(Op::Hook, c"/hook", c"error running x hook #0: exit status 1");
+        assert_eq!(line(&failure).as_bytes(), b"error running x hook #0: exit status 1\n");
     }
 
     #[test]
