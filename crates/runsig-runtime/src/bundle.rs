@@ -24,6 +24,7 @@ pub(crate) fn load(globals: &Globals, options: &CreateOptions) -> Result<Plan> {
         no_pivot: options.no_pivot,
         no_new_keyring: options.no_new_keyring,
         seccomp_cache: Some(&cache),
+        config: options.config.as_deref(),
         ..host_facts(&options.id)
     };
     let host = LoadOptions { rootless_cgroups: rootless_cgroups(globals), ..host };

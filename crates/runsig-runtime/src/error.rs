@@ -164,6 +164,10 @@ impl fmt::Display for InitError {
             Op::FindExecutable if self.errno == Some(Errno::ENOENT) && !subject.contains('/') => {
                 return write!(f, "exec: {subject:?}: executable file not found in $PATH");
             }
+            // runc looks at a path with stat(2), and at the permissions after that.
+            Op::FindExecutable if subject.contains('/') && self.errno != Some(Errno::EACCES) => {
+                write!(f, "exec: {subject:?}: stat {subject}")?;
+            }
             Op::FindExecutable => write!(f, "exec: {subject:?}")?,
             Op::Exec => write!(f, "exec {subject}")?,
             Op::Cwd => write!(f, "chdir to cwd ({subject:?}) set in config.json failed")?,

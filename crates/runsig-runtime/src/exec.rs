@@ -88,7 +88,7 @@ fn source(options: &ExecOptions) -> ExecSource<'_> {
         gid: options.gid,
         additional_gids: options.additional_gids.clone(),
         capabilities: options.capabilities.clone(),
-        no_new_privileges: options.no_new_privileges.then_some(true),
+        no_new_privileges: options.no_new_privileges,
         apparmor_profile: options.apparmor_profile.clone(),
         selinux_label: options.selinux_label.clone(),
         tty: options.tty,

@@ -18,7 +18,8 @@ use crate::state::OciState;
 /// # Errors
 /// As connect(2).
 pub(crate) fn connect(path: &Path) -> Result<OwnedFd> {
-    net::connect_unix(path.as_os_str().as_bytes()).map_err(Error::io("connect", path))
+    net::connect_unix(path.as_os_str().as_bytes())
+        .map_err(|errno| Error::Invalid(format!("dial unix {}: connect: {errno}", path.display())))
 }
 
 /// The container process state of runtime-spec config-linux.md.
@@ -87,6 +88,6 @@ pub(crate) fn write_pid_file(path: &Path, pid: i32) -> Result<()> {
     let mut hidden = std::ffi::OsString::from(".");
     hidden.push(name);
     let temporary = path.with_file_name(hidden);
-    std::fs::write(&temporary, pid.to_string()).map_err(Error::std_io("write", &temporary))?;
+    std::fs::write(&temporary, pid.to_string()).map_err(Error::std_io("open", &temporary))?;
     std::fs::rename(&temporary, path).map_err(Error::std_io("rename", path))
 }

@@ -66,6 +66,8 @@ pub enum CgroupManager {
 pub struct CreateOptions {
     /// The new container's name.
     pub id: String,
+    /// The file to read in place of the bundle's config.json; absolute.
+    pub config: Option<PathBuf>,
     /// The directory with config.json.
     pub bundle: PathBuf,
     /// Where to write init's PID.
@@ -120,8 +122,8 @@ pub struct ExecOptions {
     pub additional_gids: Vec<u32>,
     /// More capabilities, by name.
     pub capabilities: Vec<String>,
-    /// Set no_new_privs, whatever the container has.
-    pub no_new_privileges: bool,
+    /// Set no_new_privs or do not, whatever the container has.
+    pub no_new_privileges: Option<bool>,
     /// Another AppArmor profile.
     pub apparmor_profile: Option<String>,
     /// Another SELinux label.

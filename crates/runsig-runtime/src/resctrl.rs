@@ -43,6 +43,45 @@ pub struct Groups {
     monitoring: Option<PathBuf>,
 }
 
+/// Lines of schemata that `update` changes.
+#[derive(Debug, Clone, Default)]
+pub struct Schemata {
+    /// `L3:...`
+    pub l3_cache: Option<String>,
+    /// `MB:...`
+    pub memory_bandwidth: Option<String>,
+}
+
+impl Schemata {
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lines().next().is_none()
+    }
+
+    fn lines(&self) -> impl Iterator<Item = &str> {
+        [&self.l3_cache, &self.memory_bandwidth].into_iter().flatten().map(String::as_str)
+    }
+
+    /// Looks whether this machine and this container have what is to change.
+    ///
+    /// # Errors
+    /// In runc's words.
+    pub(crate) fn check(&self, resctrl: Option<&Resctrl>, groups: Option<&Groups>) -> Result<()> {
+        let has = |feature| resctrl.is_some_and(|resctrl| resctrl.root.join("info").join(feature).exists());
+        let words = if self.l3_cache.is_some() && !has("L3") {
+            "Intel RDT/CAT: l3 cache schema is not enabled"
+        } else if self.memory_bandwidth.is_some() && !has("MB") {
+            "Intel RDT/MBA: memory bandwidth schema is not enabled"
+        } else if groups.is_none() {
+            "updating a non-existent Intel RDT configuration is not supported"
+        } else {
+            return Ok(());
+        };
+        Err(Error::Invalid(words.to_owned()))
+    }
+}
+
 impl Resctrl {
     /// Finds it, at the usual place or where it is mounted else.
     ///
@@ -168,6 +207,18 @@ impl Groups {
         [Some(&self.class), self.monitoring.as_ref()].into_iter().flatten().try_for_each(|group| {
             write(&group.join("tasks"), &pid.to_string())
                 .map_err(|errno| format!("intelrdt: unable to add pid {pid}: {errno}"))
+        })
+    }
+
+    /// Writes other lines of the class's schemata; what they do not mention stays.
+    ///
+    /// # Errors
+    /// What the kernel says about its refusal.
+    pub(crate) fn update(&self, schemata: &Schemata) -> Result<()> {
+        let lines: String = schemata.lines().flat_map(|line| [line, "\n"]).collect();
+        write(&self.class.join("schemata"), &lines).map_err(|errno| {
+            let status = self.last_status();
+            Error::Invalid(format!("intelrdt: unable to write {lines:?}: {errno}{status}"))
         })
     }
 
@@ -317,6 +368,36 @@ mod tests {
         fs::remove_file(monitoring.join("tasks")).unwrap();
         groups.remove().unwrap();
         assert!(!monitoring.exists() && class.exists());
+    }
+
+    #[test]
+    fn other_lines_are_written_where_there_are_groups() {
+        let fake = Fake::new("update");
+        let class = fake.group("gold");
+        let groups = fake.plan(&rdt(serde_json::json!({"closID": "gold", "schemata": ["L3:0=f"]}))).unwrap();
+        let resctrl = Resctrl { root: fake.0.clone() };
+        let cache = Schemata { l3_cache: Some("L3:0=3".to_owned()), ..Schemata::default() };
+        cache.check(Some(&resctrl), Some(&groups)).unwrap();
+        groups.update(&cache).unwrap();
+        assert_eq!(read(&class, "schemata"), "L3:0=3\n");
+        let both = Schemata { memory_bandwidth: Some("MB:0=20".to_owned()), ..cache.clone() };
+        for (schemata, resctrl, groups, words) in [
+            (&cache, None, Some(&groups), "CAT: l3 cache schema is not enabled"),
+            (&both, Some(&resctrl), Some(&groups), "MBA: memory bandwidth schema is not enabled"),
+            (
+                &cache,
+                Some(&resctrl),
+                None,
+                "updating a non-existent Intel RDT configuration is not supported",
+            ),
+        ] {
+            let error = schemata.check(resctrl, groups).unwrap_err().to_string();
+            assert!(error.ends_with(words), "{error}");
+        }
+        fs::create_dir(fake.0.join("info/MB")).unwrap();
+        groups.update(&both).unwrap();
+        assert_eq!(read(&class, "schemata"), "L3:0=3\nMB:0=20\n");
+        assert!(Schemata::default().is_empty() && !both.is_empty());
     }
 
     #[test]

@@ -6,17 +6,25 @@ use oci_spec::runtime::LinuxResources;
 use runsig_cgroup::Cgroup;
 
 use crate::error::{Error, Result};
+use crate::resctrl::Resctrl;
+pub use crate::resctrl::Schemata;
 use crate::status::Status;
 use crate::store::Store;
 
-/// Changes the limits that `resources` gives; all others stay.
+/// Changes the limits and the schemata that are given; all others stay.
 ///
 /// # Errors
 /// When the container is stopped, or the kernel refuses a value.
-pub fn update(store: &Store, id: &str, resources: &LinuxResources) -> Result<()> {
+pub fn update(store: &Store, id: &str, resources: &LinuxResources, schemata: &Schemata) -> Result<()> {
     let container = store.load(id)?;
+    let groups = container.state.resctrl.as_ref();
+    if !schemata.is_empty() {
+        schemata.check(Resctrl::find().ok().as_ref(), groups)?;
+    }
     if container.status()? == Status::Stopped {
         return Err(Error::NotRunning(None));
     }
-    Ok(Cgroup::new(container.state.cgroup).update(resources)?)
+    let groups = groups.cloned().filter(|_| !schemata.is_empty());
+    Cgroup::new(container.state.cgroup).update(resources)?;
+    groups.map_or(Ok(()), |groups| groups.update(schemata))
 }

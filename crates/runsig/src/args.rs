@@ -4,6 +4,7 @@
 //! and clap's errors in runc's words. Must not: act on a container.
 
 use std::ffi::OsString;
+use std::num::IntErrorKind;
 use std::path::{Path, PathBuf};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -11,6 +12,7 @@ use clap::{ArgMatches, Command};
 use runsig_runtime::{CgroupManager, Globals};
 
 use crate::failure::{Failure, Result};
+use crate::go_flags::{self, parse_bool};
 use crate::log::Format;
 use runsig::cli::{self, Verb};
 
@@ -88,7 +90,7 @@ impl Invocation {
             None => Ok(None),
             Some(auto) if auto.eq_ignore_ascii_case("auto") => Ok(None),
             Some(other) => parse_bool(&other).map(Some).ok_or_else(|| {
-                Failure::new(format!("invalid value {other:?} for --rootless: not true, false or auto"))
+                Failure::new(format!("--rootless: strconv.ParseBool: parsing {other:?}: invalid syntax"))
             }),
         }
     }
@@ -167,7 +169,9 @@ pub(crate) struct Args {
 impl Args {
     /// Parses what follows the verb.
     pub(crate) fn parse(verb: &'static Verb, rest: Vec<OsString>) -> Result<Self> {
-        let mut matches = parse(cli::command(verb), rest).map_err(|failure| failure.with_help_of(verb))?;
+        let mut matches = parse(cli::command(verb), rest)
+            .and_then(|matches| whole_numbers(&matches).map(|()| matches))
+            .map_err(|failure| failure.with_help_of(verb))?;
         let positionals = matches.remove_many(cli::positionals()).map(Iterator::collect).unwrap_or_default();
         Ok(Self { verb, matches, positionals })
     }
@@ -175,6 +179,23 @@ impl Args {
     /// Whether a flag is set.
     pub(crate) fn flag(&self, name: &str) -> bool {
         self.matches.get_flag(name)
+    }
+
+    /// Whether a flag is set or unset; `None` where it is not given.
+    pub(crate) fn switch(&self, name: &str) -> Result<Option<bool>> {
+        let wrong = |value| self.wrong(format!("invalid boolean value {value:?} for -{name}: parse error"));
+        self.text(name)?.map(|value| parse_bool(&value).ok_or_else(|| wrong(value))).transpose()
+    }
+
+    /// How many descriptors are passed on. Less than none is none, as for runc.
+    pub(crate) fn descriptors(&self) -> Result<u32> {
+        let count: i64 = self.number("preserve-fds")?.unwrap_or(0);
+        Ok(u32::try_from(count.max(0)).unwrap_or(u32::MAX))
+    }
+
+    /// A mistake in the arguments, to be told with the verb's help.
+    pub(crate) fn wrong(&self, message: String) -> Failure {
+        Failure::usage(message.clone(), message).with_help_of(self.verb)
     }
 
     /// The text of a flag; empty counts as not given.
@@ -266,28 +287,14 @@ impl Args {
 }
 
 fn parse(command: Command, args: Vec<OsString>) -> Result<ArgMatches> {
+    let args = go_flags::two_dashes(&command, args);
     match command.clone().try_get_matches_from(args.iter()) {
         Ok(matches) => Ok(matches),
         // Go's boolean flags take a value after an equals sign; clap's do not.
-        Err(error) if error.kind() == ErrorKind::TooManyValues => {
-            command.try_get_matches_from(plain_flags(args)).map_err(|error| in_runc_words(&error))
-        }
+        Err(error) if error.kind() == ErrorKind::TooManyValues => command
+            .try_get_matches_from(go_flags::without_booleans(args))
+            .map_err(|error| in_runc_words(&error)),
         Err(error) => Err(in_runc_words(&error)),
-    }
-}
-
-/// `--flag=true` as `--flag`, and `--flag=false` as nothing. Only called when a flag that takes no
-/// value was given one, so no value of another flag is lost that could have been accepted.
-fn plain_flags(args: Vec<OsString>) -> Vec<OsString> {
-    args.into_iter().filter_map(plain_flag).collect()
-}
-
-fn plain_flag(arg: OsString) -> Option<OsString> {
-    let parts = arg.to_str().filter(|text| text.starts_with("--")).and_then(|text| text.split_once('='));
-    match parts.map(|(flag, value)| (flag, parse_bool(value))) {
-        Some((flag, Some(true))) => Some(flag.into()),
-        Some((_, Some(false))) => None,
-        _ => Some(arg),
     }
 }
 
@@ -332,18 +339,36 @@ fn utf8(name: &str, value: &OsString) -> Result<String> {
 fn number<T: std::str::FromStr>(name: &str, value: &str) -> Result<T> {
     let parsed = value.parse().ok();
     parsed.ok_or_else(|| {
-        let message = format!("invalid value {value:?} for flag -{name}: parse error");
+        // What is no number at all was refused before.
+        let message = format!(
+            "invalid value {value:?} for flag -{name}: strconv.ParseInt: parsing {value:?}: value out of range"
+        );
         Failure::usage(message.clone(), message)
     })
 }
 
-/// The booleans Go accepts.
-fn parse_bool(value: &str) -> Option<bool> {
-    match value {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
-        _ => None,
+/// Flags whose values runc parses with the command line, not when it uses them: a wrong one is a wrong
+/// command line, whatever else is wrong with the call.
+const NUMBERS: [&str; 5] = ["preserve-fds", "additional-gids", "pids-limit", "blkio-weight", "status-fd"];
+
+fn whole_numbers(matches: &ArgMatches) -> Result<()> {
+    for name in NUMBERS {
+        // Most verbs have none of them.
+        let values = matches.try_get_many::<OsString>(name).ok().flatten().unwrap_or_default();
+        for value in values {
+            let value = utf8(name, value)?;
+            let Err(error) = value.parse::<i64>() else { continue };
+            let why = match error.kind() {
+                IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => "value out of range",
+                _ => "invalid syntax",
+            };
+            let message = format!(
+                "invalid value {value:?} for flag -{name}: strconv.ParseInt: parsing {value:?}: {why}"
+            );
+            return Err(Failure::usage(message.clone(), message));
+        }
     }
+    Ok(())
 }
 
 /// Absolute, with `.` and `..` resolved by their names alone, as Go's filepath.Abs does.

@@ -7,6 +7,7 @@
 
 mod args;
 mod failure;
+mod go_flags;
 mod log;
 mod output;
 mod pattern;

@@ -2,7 +2,7 @@
 
 use clap::{Arg, Command};
 
-use super::{Verb, arguments, flag, format, rest, value, values};
+use super::{Verb, arguments, flag, format, rest, switch, value, values};
 
 pub(super) const CREATE: Verb = Verb {
     name: "create",
@@ -79,7 +79,7 @@ pub(super) const EXEC: Verb = Verb {
             .arg(pid_file())
             .arg(value("process-label", "LABEL", "SELinux label of the process"))
             .arg(value("apparmor", "PROFILE", "AppArmor profile of the process"))
-            .arg(flag("no-new-privs", "Set no_new_privs"))
+            .arg(switch("no-new-privs", "Set no_new_privs"))
             .arg(values("cap", "CAP", "Add a capability").short('c'))
             .arg(preserve_fds())
             .arg(values(
@@ -122,6 +122,7 @@ pub(super) const FEATURES: Verb = Verb {
 fn creation(command: Command) -> Command {
     command
         .arg(value("bundle", "DIR", "The bundle (default: the current directory)").short('b'))
+        .arg(value("config", "FILE", "Read this file in place of the bundle's config.json").short('f'))
         .arg(console_socket())
         .arg(pidfd_socket("Unix socket that gets a pidfd of init"))
         .arg(pid_file())

@@ -43,6 +43,7 @@ pub(super) fn restore(session: &Session<'_>, args: &Args) -> Result<u8> {
 /// The container that is made.
 fn container(args: &Args) -> Result<CreateOptions> {
     Ok(CreateOptions {
+        config: None,
         id: args.first_id()?.to_owned(),
         bundle: absolute(&args.path("bundle").unwrap_or_default())?,
         pid_file: args.absolute_path("pid-file")?,

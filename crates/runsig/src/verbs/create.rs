@@ -19,12 +19,13 @@ pub(super) fn options(args: &Args) -> Result<CreateOptions> {
     Ok(CreateOptions {
         id: args.first_id()?.to_owned(),
         bundle: absolute(&args.path("bundle").unwrap_or_default())?,
+        config: args.absolute_path("config")?,
         pid_file: args.absolute_path("pid-file")?,
         console_socket: args.absolute_path("console-socket")?,
         pidfd_socket: args.absolute_path("pidfd-socket")?,
         no_pivot: args.flag("no-pivot"),
         no_new_keyring: args.flag("no-new-keyring"),
-        preserve_fds: args.number("preserve-fds")?.unwrap_or(0),
+        preserve_fds: args.descriptors()?,
         init: args.flag("init"),
     })
 }

@@ -38,9 +38,15 @@ pub(super) fn events(session: &Session<'_>, args: &Args) -> Result<()> {
 
 fn interval(args: &Args) -> Result<Duration> {
     let Some(text) = args.text("interval")? else { return Ok(INTERVAL) };
-    let interval = runsig_signal::duration::parse(&text)
-        .map_err(|why| Failure::new(format!("invalid value {text:?} for flag -interval: {why}")))?;
-    if interval.is_zero() {
+    let (negative, positive) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, &*text),
+    };
+    let interval = runsig_signal::duration::parse(positive).map_err(|_| {
+        let message = format!("invalid value {text:?} for flag -interval: time: invalid duration {text:?}");
+        args.wrong(message)
+    })?;
+    if negative || interval.is_zero() {
         return Err(Failure::new("duration interval must be greater than 0"));
     }
     Ok(interval)

@@ -44,14 +44,14 @@ fn options(args: &Args) -> Result<ExecOptions> {
             .map(|gid| group(gid))
             .collect::<Result<_>>()?,
         capabilities: args.texts("cap")?,
-        no_new_privileges: args.flag("no-new-privs"),
+        no_new_privileges: args.switch("no-new-privs")?,
         apparmor_profile: args.text("apparmor")?,
         selinux_label: args.text("process-label")?,
         detach: args.flag("detach"),
         pid_file: args.absolute_path("pid-file")?,
         console_socket: args.absolute_path("console-socket")?,
         pidfd_socket: args.absolute_path("pidfd-socket")?,
-        preserve_fds: args.number("preserve-fds")?.unwrap_or(0),
+        preserve_fds: args.descriptors()?,
         cgroups: sub_cgroups(&args.texts("cgroup")?)?,
         ignore_paused: args.flag("ignore-paused"),
         name: args.given("name")?,
@@ -61,7 +61,8 @@ fn options(args: &Args) -> Result<ExecOptions> {
 /// `UID[:GID]`.
 fn user_ids(user: &str) -> Result<(Option<u32>, Option<u32>)> {
     let number = |what: &str, text: &str| {
-        text.parse().map(Some).map_err(|_| Failure::new(format!("bad {what}: {text:?} is not a number")))
+        let invalid = |_| format!("bad {what}: strconv.Atoi: parsing {text:?}: invalid syntax");
+        text.parse().map(Some).map_err(|error: std::num::ParseIntError| Failure::new(invalid(error)))
     };
     match user.split_once(':') {
         Some((uid, gid)) => Ok((number("uid", uid)?, number("gid", gid)?)),
@@ -117,10 +118,12 @@ mod tests {
     fn users_are_numbers() {
         assert_eq!(user_ids("7").ok(), Some((Some(7), None)));
         assert_eq!(user_ids("7:8").ok(), Some((Some(7), Some(8))));
-        for (user, message) in
-            [("root", "bad uid: \"root\" is not a number"), ("7:", "bad gid: \"\" is not a number")]
-        {
-            assert_eq!(user_ids(user).err().map(|failure| failure.to_string()).as_deref(), Some(message));
+        for (user, message) in [
+            ("root", "bad uid: strconv.Atoi: parsing \"root\""),
+            ("7:", "bad gid: strconv.Atoi: parsing \"\""),
+        ] {
+            let message = format!("{message}: invalid syntax");
+            assert_eq!(user_ids(user).err().map(|failure| failure.to_string()), Some(message));
         }
         assert!(group("-1").is_err());
     }

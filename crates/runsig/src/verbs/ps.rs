@@ -28,7 +28,9 @@ fn host_ps(options: &[String]) -> Result<String> {
     let output = command.output().map_err(|error| Failure::io("exec", "ps".as_ref(), &error))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        return Err(Failure::new(format!("ps: {}: {}", output.status, said.trim_end())));
+        // Go's words for how a process ended.
+        let ending = output.status.to_string().replacen("exit status: ", "exit status ", 1);
+        return Err(Failure::new(format!("{ending}: {}", said.trim_end())));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

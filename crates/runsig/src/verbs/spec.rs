@@ -23,7 +23,8 @@ pub(super) fn spec(args: &Args) -> Result<()> {
             std::io::ErrorKind::AlreadyExists => {
                 Failure::new(format!("File {CONFIG} exists. Remove it first"))
             }
-            _ => Failure::io("open", &path, &error),
+            // runc makes the bundle its working directory.
+            _ => Failure::io("chdir", path.parent().unwrap_or(&path), &error),
         },
     )?;
     file.write_all(json.as_bytes()).map_err(|error| Failure::io("write", &path, &error))

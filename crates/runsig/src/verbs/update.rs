@@ -6,6 +6,7 @@ use std::io::Read;
 use std::path::Path;
 
 use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxPids, LinuxResources};
+use runsig_runtime::update::Schemata;
 
 use crate::args::Args;
 use crate::failure::{Failure, Result};
@@ -18,14 +19,6 @@ pub(super) fn update(session: &Session<'_>, args: &Args) -> Result<()> {
     let id = args.only_id()?;
     // An unknown container is the news, whatever else is wrong.
     session.load(id)?;
-    for (flag, what) in [
-        ("l3-cache-schema", "Intel RDT/CAT: l3 cache schema is not enabled"),
-        ("mem-bw-schema", "Intel RDT/MBA: memory bandwidth schema is not enabled"),
-    ] {
-        if args.text(flag)?.is_some() {
-            return Err(Failure::new(what));
-        }
-    }
     if args.text("kernel-memory")?.or(args.text("kernel-memory-tcp")?).is_some() {
         session.log.warning("Kernel memory settings are ignored and will be removed");
     }
@@ -33,7 +26,9 @@ pub(super) fn update(session: &Session<'_>, args: &Args) -> Result<()> {
         Some(path) => from_json(&path)?,
         None => from_flags(args)?,
     };
-    Ok(runsig_runtime::update::update(&session.store, id, &resources)?)
+    let schemata =
+        Schemata { l3_cache: args.text("l3-cache-schema")?, memory_bandwidth: args.text("mem-bw-schema")? };
+    Ok(runsig_runtime::update::update(&session.store, id, &resources, &schemata)?)
 }
 
 fn from_json(path: &Path) -> Result<LinuxResources> {
@@ -54,12 +49,12 @@ fn parse(text: &str) -> Result<LinuxResources> {
     if text.trim_start().starts_with('[') {
         return Err(Failure::new("resources: an array is not an object"));
     }
-    let mut values = serde_json::Deserializer::from_str(text).into_iter::<LinuxResources>();
-    match values.next() {
-        Some(Ok(resources)) => Ok(resources),
-        Some(Err(error)) => Err(Failure::new(format!("resources: {error}"))),
-        None => Err(Failure::new("resources: EOF")),
-    }
+    let refused = |error: serde_json::Error| Failure::new(format!("resources: {error}"));
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<serde_json::Value>();
+    let mut value = values.next().ok_or_else(|| Failure::new("resources: EOF"))?.map_err(refused)?;
+    // Go's parser does not look at the case of keys.
+    runsig_spec::in_their_own_case(&mut value);
+    serde_json::from_value(value).map_err(refused)
 }
 
 fn from_flags(args: &Args) -> Result<LinuxResources> {
