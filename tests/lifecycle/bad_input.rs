@@ -10,7 +10,7 @@ use runsig_tests::{Bundle, Case, Container, Outcome, Value, cases, json, require
 pub const CASES: &[Case] = cases![
     V2 "bad_input": no_bundle, no_config, invalid_json, empty_config, config_is_a_directory, wrong_types,
         unknown_namespace, namespace_path_that_is_not_there, missing_executable, not_executable,
-        executable_is_a_directory, no_rootfs, rootfs_is_a_file, unreadable_rootfs, id_taken, ids_that_are_refused,
+        executable_is_a_directory, no_rootfs, rootfs_is_a_file, unreadable_rootfs, ids_that_are_refused,
         failing_mount, mount_source_that_is_not_there, hanging_hook_without_timeout_is_killed_by_delete,
         no_process, nul_in_argument, deep_nesting, huge_numbers, unknown_fields_are_passed_over, duplicate_namespace,
         unknown_verb_and_flag, terminal_without_terminal, huge_config, bad_mount_option, pid_file_nowhere;
@@ -150,15 +150,6 @@ fn unreadable_rootfs() {
     let container = changed(|config| runsig_tests::spec::set_user_namespace(config, 500_000));
     fs::set_permissions(container.bundle.rootfs(), fs::Permissions::from_mode(0o700)).expect("chmod");
     refused(&container, &["permission denied"]);
-}
-
-fn id_taken() {
-    let first = Container::running(Bundle::new().args(&["sleep", "1000"]));
-    let words = if first.runtime.kind() == "crun" { "already exists" } else { "exist" };
-    let _ = first.create().fails(1, &[words]);
-    let _ = first.run().fails(1, &[words]);
-    assert_eq!(first.status(), "running", "the first one lives on");
-    assert_eq!(runsig_tests::cgroup::processes(&first.bundle.cgroup()), [first.pid()]);
 }
 
 fn ids_that_are_refused() {

@@ -5,7 +5,6 @@ mod cgroups;
 mod checkpoint;
 mod criu;
 mod descriptors;
-mod documents;
 mod drop_in;
 mod fields;
 mod hooks;
@@ -22,7 +21,6 @@ mod seccomp;
 mod systemd;
 mod terminal;
 mod userns;
-mod verbs;
 
 fn main() -> std::process::ExitCode {
     runsig_tests::harness::main(&[
@@ -31,7 +29,6 @@ fn main() -> std::process::ExitCode {
         checkpoint::CASES,
         criu::CASES,
         descriptors::CASES,
-        documents::CASES,
         fields::CASES,
         drop_in::CASES,
         hooks::CASES,
@@ -48,6 +45,5 @@ fn main() -> std::process::ExitCode {
         systemd::CASES,
         terminal::CASES,
         userns::CASES,
-        verbs::CASES,
     ])
 }

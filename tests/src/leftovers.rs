@@ -48,7 +48,26 @@ impl Before {
         procs::all().into_iter().filter(|pid| !self.processes.contains(pid)).collect()
     }
 
+    /// The same but for cgroups: for a container that is there and goes on.
+    #[must_use]
+    pub fn new_things(&self, runtime: &Runtime) -> Vec<String> {
+        let mut found = Vec::new();
+        wait::until(std::time::Duration::from_millis(500), || {
+            found = self.look_around(runtime);
+            found.is_empty()
+        });
+        found
+    }
+
     fn look(&self, runtime: &Runtime, bundle: &Bundle) -> Vec<String> {
+        let mut found = self.look_around(runtime);
+        let path = bundle.cgroup();
+        let cgroups = if path.is_empty() { Vec::new() } else { cgroup::directories(&path) };
+        found.extend(cgroups.iter().map(|dir| format!("cgroup {}", dir.display())));
+        found
+    }
+
+    fn look_around(&self, runtime: &Runtime) -> Vec<String> {
         let mut found: Vec<String> = Vec::new();
         let fresh = procs::all().into_iter().filter(|pid| !self.processes.contains(pid));
         found.extend(
@@ -58,9 +77,6 @@ impl Before {
         );
         found.extend(mounts().difference(&self.mounts).map(|line| format!("mount {line}")));
         found.extend(entries(runtime).difference(&self.state).map(|name| format!("state directory {name}")));
-        let path = bundle.cgroup();
-        let cgroups = if path.is_empty() { Vec::new() } else { cgroup::directories(&path) };
-        found.extend(cgroups.iter().map(|dir| format!("cgroup {}", dir.display())));
         found
     }
 }

@@ -23,6 +23,7 @@ pub mod runtime;
 pub mod sandbox;
 pub mod spec;
 pub mod user;
+pub mod version;
 pub mod wait;
 
 pub use bundle::Bundle;
