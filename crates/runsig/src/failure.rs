@@ -18,7 +18,7 @@ const GENERAL: u8 = 1;
 /// The name messages give this program: the words around it are runc's, and whoever has put it in
 /// runc's place, under runc's name, looks for those.
 pub(crate) fn called_as() -> &'static str {
-    let path = std::env::args_os().next().unwrap_or_default();
+    let path = runsig_sys::entry::arguments().next().unwrap_or_default();
     if Path::new(&path).file_name().is_some_and(|name| name == "runc") { "runc" } else { "runsig" }
 }
 
