@@ -7,7 +7,7 @@ use std::process::{Child, Command};
 
 use runsig_tests::case::require_command;
 use runsig_tests::leftovers::Before;
-use runsig_tests::runtime::{Runtime, finish};
+use runsig_tests::runtime::{LIMIT, Runtime, finish};
 use runsig_tests::{
     Bundle, Case, Container, Value, cases, cgroup, harness, json, procs, require_runsig, skip, wait,
 };
@@ -232,7 +232,7 @@ fn with_failed_unit() -> Container {
     let mut container = Container::in_scope(sleeper());
     annotate(
         &mut container,
-        json!({"org.systemd.property.RuntimeMaxSec": "1", "org.systemd.property.TimeoutStopSec": "1"}),
+        json!({"org.systemd.property.RuntimeMaxSec": "4", "org.systemd.property.TimeoutStopSec": "1"}),
     );
     container.create().ok();
     container.start().ok();
@@ -605,7 +605,7 @@ fn a_users_own_systemd() {
                 .env("HOME", &bundle.dir);
             command
         },
-        wait::SOON,
+        LIMIT,
     )
     .ok();
     let expected = format!("0::{top}/user.slice/runc-r.scope");
