@@ -14,7 +14,7 @@ use crate::sleeper;
 /// The tests of this file.
 pub const CASES: &[Case] = cases![
     V2 "create": bad_calls, bad_calls_of_later_versions, bad_bundles, id_that_is_taken, ids, there_and_gone,
-        bundle_is_the_working_directory, bundle_by_relative_path, pid_file, pid_file_by_relative_path, pid_file_that_exists,
+        bundle_is_the_working_directory, bundle_by_relative_path, config_by_another_name, pid_file, pid_file_by_relative_path, pid_file_that_exists,
         console_socket, pidfd_socket, preserved_descriptors, no_pivot, no_new_keyring, says_nothing;
     V1 "create": there_and_gone;
     Host "create": there_and_gone;
@@ -194,6 +194,25 @@ fn bundle_by_relative_path() {
         finish(command, wait::SOON).ok();
         assert_eq!(container.state()["bundle"], container.bundle.dir.to_str().expect("utf-8"));
     }
+}
+
+/// crun's flag: relative to the caller, not to the bundle, which then needs no config.json.
+fn config_by_another_name() {
+    let container = Container::new(Bundle::script("echo by another name"));
+    if container.runtime.kind() == "runc" {
+        runsig_tests::skip("crun's flag");
+    }
+    for flag in ["--config", "-f"] {
+        container.bundle.save();
+        fs::rename(container.bundle.dir.join("config.json"), test_dir().join("other.json")).expect("rename");
+        let mut command = container.runtime.command(&["run", flag, "other.json", "--bundle"]);
+        command.arg(&container.bundle.dir).arg(container.id()).current_dir(test_dir());
+        assert_eq!(finish(command, wait::SOON).ok().text(), "by another name");
+    }
+    let bundle = container.bundle.dir.to_str().expect("utf-8");
+    let missing =
+        container.runtime.call(&["create", "--bundle", bundle, "--config", "/runsig-test-none", "x"]);
+    missing.fails(1, &["/runsig-test-none"]);
 }
 
 fn pid_file() {

@@ -439,13 +439,20 @@ mod tests {
             message(invocation(&["--debug=perhaps", "list"])),
             "invalid boolean value \"perhaps\" for -debug: parse error"
         );
-        let create = args("create", &["--preserve-fds", "xx", "c"]).ok().unwrap();
-        assert_eq!(
-            message(create.number::<u32>("preserve-fds")),
-            "invalid value \"xx\" for flag -preserve-fds: parse error"
-        );
+        for (value, why) in [("xx", "invalid syntax"), ("99999999999999999999", "value out of range")] {
+            assert_eq!(
+                message(args("create", &["--preserve-fds", value, "c"])),
+                format!(
+                    "invalid value {value:?} for flag -preserve-fds: strconv.ParseInt: parsing {value:?}: {why}"
+                )
+            );
+        }
         let negative = args("create", &["--preserve-fds", "-1", "c"]).ok().unwrap();
-        assert!(negative.number::<u32>("preserve-fds").is_err());
+        assert_eq!(negative.descriptors().ok(), Some(0));
+        let switch = |value: &str| args("exec", &[value, "c"]).ok().unwrap().switch("no-new-privs");
+        assert_eq!(switch("--no-new-privs").ok(), Some(Some(true)));
+        assert_eq!(switch("--no-new-privs=F").ok(), Some(Some(false)));
+        assert!(switch("--no-new-privs=maybe").is_err());
         assert_eq!(
             message(args("state", &[""]).unwrap_or_else(|_| unreachable!()).only_id()),
             "container id cannot be empty"
