@@ -1,192 +1,398 @@
-//! containerd: ctr run, tasks kill and delete, through its shim.
+//! containerd: a server of our own, driven by ctr.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use runsig_tests::case::require_command;
 use runsig_tests::runtime::{Running, finish};
-use runsig_tests::{Case, Outcome, Runtime, cases, harness, procs, wait};
+use runsig_tests::{Outcome, Runtime, harness, procs, wait};
 
-use crate::image::{self, IMAGE, Podman, Server, TELLS_SIGNAL};
+use crate::engine::{Container, Engine, Exec, Opt, Owner, Side};
+use crate::image::{self, IMAGE, LIMIT, Server};
+use crate::world;
 
-/// The tests of this file.
-pub const CASES: &[Case] = cases![
-    V2 "containerd": run_returns_the_code, kill_takes_the_images_stop_signal, kill_with_a_named_signal,
-        delete_force_of_a_running_task, pause_and_resume, exec_in_a_task, host_pids_are_killed_with_it,
-        missing_program_is_reported, ps_lists_the_processes;
-    Host "containerd": run_returns_the_code, delete_force_of_a_running_task;
-];
+const WITHOUT_CRI: &str = "disabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n";
+const NAMESPACE: &str = "runsig-test";
 
-/// A server of our own with the image in it.
+/// A server with the images in it.
 pub(crate) struct Containerd {
-    socket: PathBuf,
-    _server: Server,
+    dir: PathBuf,
+    server: Server,
+    tasks: Mutex<BTreeMap<String, Task>>,
+}
+
+/// ctr stays with each task: its exit status becomes that of the task, which nobody tells later.
+enum Task {
+    Running(Running),
+    Ended(Outcome),
 }
 
 impl Containerd {
-    /// Starts containerd and imports the image.
-    pub(crate) fn start() -> Containerd {
-        require_command("containerd");
+    /// For one test that is about Runsig alone.
+    pub(crate) fn new() -> Containerd {
+        Containerd::at(&harness::test_dir().join("containerd"))
+    }
+
+    /// With everything it keeps below `dir`.
+    pub(crate) fn at(dir: &Path) -> Containerd {
         require_command("ctr");
-        let archive = Podman::new().save();
-        let dir = harness::test_dir().join("containerd");
-        fs::create_dir_all(&dir).expect("mkdir");
-        let (socket, log) = (dir.join("sock"), dir.join("log"));
-        let config = format!(
-            "version = 2\nroot = \"{0}/root\"\nstate = \"{0}/state\"\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n\
-             [grpc]\naddress = \"{0}/sock\"\n",
-            dir.display()
-        );
-        fs::write(dir.join("config.toml"), config).expect("write");
-        let server =
-            Server::start(Command::new("containerd").arg("--config").arg(dir.join("config.toml")), &log);
-        image::wait_for_socket(&socket, &log);
-        let containerd = Containerd { socket, _server: server };
+        let server = start_server(dir, WITHOUT_CRI);
+        let containerd = Containerd { dir: dir.to_path_buf(), server, tasks: Mutex::default() };
+        let archive = image::archive(dir);
         containerd.call(&["images", "import", archive.to_str().expect("utf-8")]).ok();
         containerd
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    /// `ctr ARGS`.
+    pub(crate) fn call<S: AsRef<std::ffi::OsStr>>(&self, args: &[S]) -> Outcome {
+        finish(self.command(args), LIMIT)
+    }
+
+    fn command<S: AsRef<std::ffi::OsStr>>(&self, args: &[S]) -> Command {
         let mut command = Command::new("ctr");
-        command.arg("--address").arg(&self.socket).args(["--namespace", &harness::tag()]).args(args);
+        command.arg("--address").arg(self.dir.join("sock")).args(["--namespace", NAMESPACE]).args(args);
         command
     }
 
-    /// `ctr ARGS`.
-    pub(crate) fn call(&self, args: &[&str]) -> Outcome {
-        finish(self.command(args), image::LIMIT)
-    }
-
-    fn run_command(&self, options: &[&str], name: &str, script: &str) -> Command {
-        let runtime = Runtime::path();
-        let mut args = vec!["run", "--runc-binary", runtime.to_str().expect("utf-8"), "--cpu-shares", "0"];
-        args.extend(options);
-        args.extend([IMAGE, name, "sh", "-c", script]);
-        self.command(&args)
-    }
-
-    /// A task whose program has begun; a file in the shared directory tells. ctr stays with it:
-    /// its exit status becomes that of the task, which `tasks delete` does not tell.
+    /// A task whose program has begun; a file in the shared directory tells.
     pub(crate) fn task(&self, options: &[&str], name: &str, script: &str) -> Running {
         let dir = harness::test_dir().join("shared");
         fs::create_dir_all(&dir).expect("mkdir");
         let mount = format!("type=bind,src={},dst=/shared,options=rbind:rw", dir.display());
-        let mut all = vec!["--rm", "--mount", &mount];
-        all.extend(options);
+        let runtime = Runtime::path();
+        let cgroup = format!("/{}/{name}", harness::tag());
         let script = script.replace("echo ready", &format!("echo ready > /shared/{name}"));
-        let running = Running::start(self.run_command(&all, name, &script));
-        wait::expect("the program to begin", || dir.join(name).exists());
+        let first = ["run", "--rm", "--runc-binary", runtime.to_str().expect("utf-8"), "--cpu-shares", "0"];
+        let more = ["--cgroup", &cgroup, "--mount", &mount];
+        let program = [IMAGE, name, "sh", "-c", &script];
+        let running = Running::start(self.command(&[&first, more.as_slice(), options, &program].concat()));
+        image::patiently("the program to begin", || dir.join(name).exists());
         running
     }
 
-    fn status(&self, name: &str) -> String {
-        let list = self.call(&["tasks", "list"]);
-        let line = list.stdout.lines().find(|line| line.starts_with(&format!("{name} ")));
-        line.and_then(|line| line.split_whitespace().nth(2)).unwrap_or("gone").to_string()
+    fn run_command(&self, owner: &Owner, first: &[&str], container: &Container<'_>) -> Command {
+        let runtime = program(owner.side);
+        let name = owner.full(container.name);
+        let cgroup = format!("--cgroup={}/{name}", owner.cgroup);
+        let mut words: Vec<String> = ["run", "--runc-binary", &runtime, "--cpu-shares", "0", &cgroup]
+            .into_iter()
+            .chain(first.iter().copied())
+            .map(str::to_string)
+            .collect();
+        if world::cgroup_manager() == "systemd" {
+            words.push("--runc-systemd-cgroup".to_string());
+        }
+        words.extend(container.options.iter().flat_map(|option| self.option(owner, option)));
+        words.extend(root_propagation(container));
+        words.extend([container.image.to_string(), name]);
+        words.extend(unhurried(&container.args));
+        let command = self.command(&words);
+        if container.has(|option| matches!(option, Opt::Tty)) { on_a_terminal(&command) } else { command }
     }
+
+    fn option(&self, owner: &Owner, option: &Opt<'_>) -> Vec<String> {
+        let bind = |from: &str, to: &str, options: &str| {
+            let options = options.replace(',', ":");
+            format!("--mount=type=bind,src={from},dst={to},options=rbind:{options}")
+        };
+        let one = match option {
+            Opt::ReadOnly => "--read-only".to_string(),
+            Opt::Tty => "--tty".to_string(),
+            Opt::Tmpfs(path, options) => {
+                format!("--mount=type=tmpfs,src=tmpfs,dst={path},options={}", options.replace(',', ":"))
+            }
+            Opt::Bind(from, to, options) => bind(from, to, options),
+            Opt::CapAdd(name) => format!("--cap-add=CAP_{name}"),
+            Opt::CapDrop(name) => format!("--cap-drop=CAP_{name}"),
+            Opt::SeccompDefault => "--seccomp".to_string(),
+            // That is how ctr starts containers when nothing is said.
+            Opt::SeccompUnconfined => "--label=seccomp=unconfined".to_string(),
+            Opt::OwnNetwork => "--label=network=own".to_string(),
+            Opt::NoNewPrivileges => "--label=privileges=none".to_string(),
+            Opt::Privileged => "--privileged".to_string(),
+            Opt::Workdir(dir) => format!("--cwd={dir}"),
+            Opt::Env(env) => format!("--env={env}"),
+            Opt::HostPids => "--with-ns=pid:/proc/1/ns/pid".to_string(),
+            Opt::HostIpc => "--with-ns=ipc:/proc/1/ns/ipc".to_string(),
+            Opt::HostUts => "--with-ns=uts:/proc/1/ns/uts".to_string(),
+            Opt::HostNetwork => "--net-host".to_string(),
+            Opt::PidsOf(name) => {
+                format!("--with-ns=pid:/proc/{}/ns/pid", self.pid(owner, name).expect("it runs"))
+            }
+            Opt::Memory(bytes) => format!("--memory-limit={bytes}"),
+            Opt::Cpus(number) => format!("--cpus={number}"),
+            Opt::Shares(shares) => format!("--cpu-shares={shares}"),
+            Opt::Cgroups => "--mount=type=cgroup,src=cgroup,dst=/sys/fs/cgroup,options=ro".to_string(),
+            Opt::Device(device) => format!("--device={device}"),
+            Opt::IdMap(map) => return vec![format!("--uidmap={map}"), format!("--gidmap={map}")],
+            other => unimplemented!("{other:?}: see cannot.rs"),
+        };
+        vec![one]
+    }
+
+    fn with_name(&self, owner: &Owner, before: &[&str], name: &str) -> Outcome {
+        let name = owner.full(name);
+        let mut args = before.to_vec();
+        args.push(&name);
+        self.call(&args)
+    }
+
+    /// PID and status.
+    fn listed(&self, owner: &Owner, name: &str) -> Option<(i32, String)> {
+        let list = self.call(&["tasks", "list"]);
+        let name = owner.full(name);
+        let mut lines = list.stdout.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let words = lines.find(|words| words.first() == Some(&name.as_str()))?;
+        Some((words.get(1)?.parse().ok()?, (*words.get(2)?).to_string()))
+    }
+
+    fn pid(&self, owner: &Owner, name: &str) -> Option<i32> {
+        self.listed(owner, name).map(|(pid, _)| pid)
+    }
+
+    /// How the ctr of a task ended, when it has.
+    fn ended(&self, owner: &Owner, name: &str, limit: Duration) -> Option<Outcome> {
+        let full = owner.full(name);
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let task = tasks.remove(&full)?;
+        drop(tasks);
+        let (task, outcome) = match task {
+            Task::Ended(outcome) => (Task::Ended(outcome.clone()), Some(outcome)),
+            Task::Running(mut running) => {
+                if wait::until(limit, || !matches!(running.child.try_wait(), Ok(None))) {
+                    let outcome = running.finish(LIMIT);
+                    (Task::Ended(outcome.clone()), Some(outcome))
+                } else {
+                    (Task::Running(running), None)
+                }
+            }
+        };
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).insert(full, task);
+        outcome
+    }
+}
+
+/// ctr opens its ends of the pipes in the background, and gives that up when the task has ended: on a busy
+/// machine it loses what a program that ends at once has written. So scripts begin a little later.
+fn unhurried(args: &[&str]) -> Vec<String> {
+    let slowly = |script: &str| format!("sleep 0.2; {script}");
+    match args {
+        ["sh", "-c", script] => vec!["sh".to_string(), "-c".to_string(), slowly(script)],
+        other => other.iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// What propagates out of or into a container needs a root that does.
+fn root_propagation(container: &Container<'_>) -> Option<String> {
+    container.options.iter().find_map(|option| match option {
+        Opt::Bind(_, _, "rshared") => Some("--rootfs-propagation=shared".to_string()),
+        Opt::Bind(_, _, "rslave") => Some("--rootfs-propagation=slave".to_string()),
+        _ => None,
+    })
+}
+
+/// The program of a runtime.
+pub(crate) fn program(side: Side) -> String {
+    match side {
+        Side::Runc => {
+            let runc = runsig_tests::runtime::find_in_path("runc").expect("checked at the start");
+            runc.to_string_lossy().into_owned()
+        }
+        Side::Tested => Runtime::path().to_string_lossy().into_owned(),
+    }
+}
+
+/// Starts containerd with everything it keeps below `dir`, and waits for its socket.
+pub(crate) fn start_server(dir: &Path, more: &str) -> Server {
+    require_command("containerd");
+    fs::create_dir_all(dir).expect("mkdir");
+    let config = format!(
+        "version = 2\nroot = \"{0}/root\"\nstate = \"{0}/state\"\n{more}\
+         [grpc]\naddress = \"{0}/sock\"\n",
+        dir.display()
+    );
+    fs::write(dir.join("config.toml"), config).expect("write");
+    let log = dir.join("log");
+    let _ = fs::remove_file(dir.join("sock"));
+    let server = Server::start(Command::new("containerd").arg("--config").arg(dir.join("config.toml")), &log);
+    image::wait_for_socket(&dir.join("sock"), &log);
+    let up = || {
+        let mut command = Command::new("ctr");
+        command.arg("--address").arg(dir.join("sock")).args(["version"]);
+        finish(command, LIMIT).code == 0
+    };
+    image::patiently("containerd to answer", up);
+    server
+}
+
+/// ctr wants a terminal of its own for `-t`.
+fn on_a_terminal(command: &Command) -> Command {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let quoted: Vec<String> =
+        words.map(|word| format!("'{}'", word.to_string_lossy().replace('\'', "'\\''"))).collect();
+    let mut script = Command::new("script");
+    script.args(["-qec", &quoted.join(" "), "/dev/null"]);
+    script
 }
 
 /// Waits for the end of a task and returns its exit status.
 pub(crate) fn end(task: Running) -> i32 {
-    task.finish(image::LIMIT).code
+    task.finish(LIMIT).code
 }
 
-fn run_returns_the_code() {
-    let containerd = Containerd::start();
-    let command = containerd.run_command(&["--rm"], "c", "echo out; exit 42");
-    let outcome = finish(command, image::LIMIT);
-    assert_eq!((outcome.code, outcome.text()), (42, "out"), "{outcome:#?}");
-    assert_eq!(containerd.call(&["containers", "list", "-q"]).ok().text(), "");
-}
-
-fn kill_takes_the_images_stop_signal() {
-    let containerd = Containerd::start();
-    let task = containerd.task(&[], "c", TELLS_SIGNAL);
-    containerd.call(&["tasks", "kill", "c"]).ok();
-    assert_eq!(end(task), 3, "QUIT, as the image says");
-}
-
-fn kill_with_a_named_signal() {
-    let containerd = Containerd::start();
-    let task = containerd.task(&[], "c", TELLS_SIGNAL);
-    containerd.call(&["tasks", "kill", "-s", "USR1", "c"]).ok();
-    assert_eq!(end(task), 10);
-}
-
-fn delete_force_of_a_running_task() {
-    let containerd = Containerd::start();
-    let task = containerd.task(&[], "c", "echo ready; sleep 1005 & sleep 1006 & sleep 1007");
-    let _ = containerd.call(&["tasks", "delete", "--force", "c"]);
-    // The ctr that ran it deletes it too, and one of the two comes late.
-    let _ = end(task);
-    for words in ["sleep 1005", "sleep 1006", "sleep 1007"] {
-        wait::expect(words, || procs::find_command(words).is_none());
+impl Engine for Containerd {
+    fn run(&self, owner: &Owner, container: &Container<'_>) -> Outcome {
+        finish(self.run_command(owner, &["--rm"], container), LIMIT)
     }
-    let cgroup = format!("/{}/c", harness::tag());
-    wait::expect("the cgroup to be gone", || runsig_tests::cgroup::directories(&cgroup).is_empty());
-}
 
-fn pause_and_resume() {
-    let containerd = Containerd::start();
-    let task = containerd.task(&[], "c", TELLS_SIGNAL);
-    containerd.call(&["tasks", "pause", "c"]).ok();
-    assert_eq!(containerd.status("c"), "PAUSED");
-    containerd.call(&["tasks", "resume", "c"]).ok();
-    assert_eq!(containerd.status("c"), "RUNNING");
-    containerd.call(&["tasks", "kill", "c"]).ok();
-    assert_eq!(end(task), 3);
-}
-
-fn exec_in_a_task() {
-    let containerd = Containerd::start();
-    let task = containerd.task(&[], "c", TELLS_SIGNAL);
-    let outcome =
-        containerd.call(&["tasks", "exec", "--exec-id", "e", "c", "sh", "-c", "echo inside; exit 5"]);
-    assert_eq!((outcome.code, outcome.text()), (5, "inside"), "{outcome:#?}");
-    containerd.call(&["tasks", "kill", "-s", "KILL", "c"]).ok();
-    assert_eq!(end(task), 137);
-}
-
-fn host_pids_are_killed_with_it() {
-    let containerd = Containerd::start();
-    let script = "echo ready; sleep 1008 & sleep 1009";
-    let options = ["--with-ns", "pid:/proc/1/ns/pid"];
-    let task = containerd.task(&options, "c", script);
-    containerd.call(&["tasks", "kill", "--all", "-s", "KILL", "c"]).ok();
-    assert_eq!(end(task), 137);
-    for words in ["sleep 1008", "sleep 1009"] {
-        wait::expect(words, || procs::find_command(words).is_none());
+    fn start(&self, owner: &Owner, container: &Container<'_>) -> Outcome {
+        let mut running = Running::start(self.run_command(owner, &[], container));
+        let mut seen = false;
+        image::patiently("ctr to start the task or to fail", || {
+            seen = self.listed(owner, container.name).is_some_and(|(_, status)| status != "CREATED");
+            seen || !matches!(running.child.try_wait(), Ok(None))
+        });
+        let nothing =
+            Outcome { command: String::new(), code: 0, stdout: String::new(), stderr: String::new() };
+        let (task, outcome) = if seen {
+            (Task::Running(running), nothing)
+        } else {
+            let outcome = running.finish(LIMIT);
+            let failed = outcome.stderr.contains("ctr: ");
+            (Task::Ended(outcome.clone()), if failed { outcome } else { nothing })
+        };
+        let name = owner.full(container.name);
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).insert(name, task);
+        outcome
     }
-}
 
-fn missing_program_is_reported() {
-    let containerd = Containerd::start();
-    let runtime = Runtime::path();
-    let args = [
-        "run",
-        "--rm",
-        "--runc-binary",
-        runtime.to_str().expect("utf-8"),
-        "--cpu-shares",
-        "0",
-        IMAGE,
-        "c",
-        "no-such-program",
-    ];
-    let outcome = Running::start(containerd.command(&args)).finish(image::LIMIT);
-    assert_ne!(outcome.code, 0, "{outcome:#?}");
-    assert!(
-        outcome.stderr.contains("executable file") && outcome.stderr.contains("not found in $PATH"),
-        "{outcome:#?}"
-    );
-}
+    fn logs(&self, owner: &Owner, name: &str) -> Outcome {
+        let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        match tasks.get(&owner.full(name)).expect("a task that was started") {
+            Task::Ended(outcome) => Outcome { code: 0, ..outcome.clone() },
+            Task::Running(running) => Outcome {
+                command: "logs".to_string(),
+                code: 0,
+                stdout: running.stdout(),
+                stderr: String::new(),
+            },
+        }
+    }
 
-fn ps_lists_the_processes() {
-    let containerd = Containerd::start();
-    let task = containerd.task(&[], "c", TELLS_SIGNAL);
-    let list = containerd.call(&["tasks", "ps", "c"]).ok();
-    assert!(list.stdout.lines().count() >= 2, "{list:#?}");
-    containerd.call(&["tasks", "kill", "-s", "KILL", "c"]).ok();
-    assert_eq!(end(task), 137);
+    fn wait(&self, owner: &Owner, name: &str) -> Outcome {
+        let outcome = self.ended(owner, name, LIMIT).expect("its end");
+        Outcome {
+            command: "wait".to_string(),
+            code: 0,
+            stdout: outcome.code.to_string(),
+            stderr: String::new(),
+        }
+    }
+
+    fn peek(&self, owner: &Owner, name: &str) -> String {
+        self.logs(owner, name).stdout
+    }
+
+    fn state(&self, owner: &Owner, name: &str) -> String {
+        self.listed(owner, name).map_or("gone".to_string(), |(_, status)| status)
+    }
+
+    fn exec(&self, owner: &Owner, name: &str, how: Exec<'_>, args: &[&str]) -> Outcome {
+        static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let id = format!("e{}", COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
+        let mut words = vec!["tasks", "exec", "--exec-id", &id];
+        words.extend(how.tty.then_some("--tty"));
+        words.extend(how.detach.then_some("--detach"));
+        words.extend(how.user.iter().flat_map(|user| ["--user", user]));
+        words.extend(how.workdir.iter().flat_map(|dir| ["--cwd", dir]));
+        let name = owner.full(name);
+        words.push(&name);
+        let program = unhurried(args);
+        words.extend(program.iter().map(String::as_str));
+        let command = self.command(&words);
+        finish(if how.tty { on_a_terminal(&command) } else { command }, LIMIT)
+    }
+
+    /// What clients of containerd do: the image's signal, some time, KILL.
+    fn stop(&self, owner: &Owner, name: &str, seconds: u32) -> Outcome {
+        let outcome = self.with_name(owner, &["tasks", "kill"], name);
+        if self.ended(owner, name, Duration::from_secs(seconds.into())).is_none() {
+            let killed = self.with_name(owner, &["tasks", "kill", "-s", "KILL"], name);
+            let _ = self.ended(owner, name, LIMIT);
+            return killed;
+        }
+        outcome
+    }
+
+    fn remove(&self, owner: &Owner, name: &str, force: bool) -> Outcome {
+        let task = if self.listed(owner, name).is_some() {
+            let before: &[&str] = if force { &["tasks", "delete", "--force"] } else { &["tasks", "delete"] };
+            Some(self.with_name(owner, before, name))
+        } else {
+            None
+        };
+        if let Some(outcome) = task.filter(|outcome| !force && outcome.code != 0) {
+            return outcome;
+        }
+        // The ctr that ran it deletes the task too, and one of the two comes late.
+        let _ = self.ended(owner, name, LIMIT);
+        self.with_name(owner, &["containers", "delete"], name)
+    }
+
+    fn clear(&self, owner: &Owner, names: &[String]) {
+        for name in names {
+            let _ = self.remove(owner, name, true);
+        }
+        self.tasks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|name, _| !name.starts_with(&owner.prefix));
+    }
+
+    fn stop_command(&self, owner: &Owner, name: &str, _seconds: u32) -> Option<Command> {
+        Some(self.command(&["tasks", "kill", &owner.full(name)]))
+    }
+
+    /// The shims live on.
+    fn crash(&mut self) {
+        self.server.kill();
+        self.server = start_server(&self.dir, WITHOUT_CRI);
+    }
+
+    fn kill(&self, owner: &Owner, name: &str, signal: &str) -> Outcome {
+        self.with_name(owner, &["tasks", "kill", "-s", signal], name)
+    }
+
+    fn kill_all(&self, owner: &Owner, name: &str, signal: &str) -> Outcome {
+        self.with_name(owner, &["tasks", "kill", "--all", "-s", signal], name)
+    }
+
+    fn pause(&self, owner: &Owner, name: &str) -> Outcome {
+        self.with_name(owner, &["tasks", "pause"], name)
+    }
+
+    fn unpause(&self, owner: &Owner, name: &str) -> Outcome {
+        self.with_name(owner, &["tasks", "resume"], name)
+    }
+
+    fn stats(&self, owner: &Owner, name: &str) -> Outcome {
+        let outcome = self.with_name(owner, &["tasks", "metrics"], name);
+        let more = |line: &&str| line.split_whitespace().nth(1).is_some_and(|value| value != "0");
+        let kept: Vec<&str> = outcome.stdout.lines().filter(more).collect();
+        let words: Vec<&str> = kept.iter().filter_map(|line| line.split_whitespace().next()).collect();
+        Outcome { stdout: words.join("\n"), ..outcome }
+    }
+
+    fn top(&self, owner: &Owner, name: &str) -> Outcome {
+        self.with_name(owner, &["tasks", "ps"], name)
+    }
+
+    fn shim(&self, owner: &Owner, name: &str) -> i32 {
+        let pid = self.pid(owner, name).expect("it runs");
+        procs::status_field(pid, "PPid").and_then(|text| text.parse().ok()).expect("the shim's PID")
+    }
 }

@@ -1,38 +1,61 @@
-//! Docker: run, stop, kill and rm through dockerd.
+//! Docker: a dockerd of our own, with its containerd.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::sync::{Mutex, PoisonError};
 
 use runsig_tests::runtime::{find_in_path, finish};
-use runsig_tests::{Case, Outcome, Runtime, cases, harness, skip, wait};
+use runsig_tests::{Outcome, Runtime, harness, procs, skip};
 
-use crate::image::{self, DEAF, IMAGE, Podman, Server, TELLS_SIGNAL};
+use crate::docker_like;
+use crate::engine::{Container, Engine, Exec, Limits, Owner, Verb};
+use crate::image::{self, IMAGE, LIMIT, Server};
+use crate::world;
 
-/// The tests of this file.
-pub const CASES: &[Case] = cases![V2 "docker": the_whole_life];
-
-/// A server of our own with the image in it.
+/// A server with the images; two runtimes are configured, `runc` and `tested`.
 pub(crate) struct Docker {
-    socket: PathBuf,
+    dir: PathBuf,
     client: PathBuf,
-    _server: Server,
+    ids: Mutex<BTreeMap<String, String>>,
+    server: Server,
 }
 
 impl Docker {
-    /// Starts dockerd and loads the image.
-    pub(crate) fn start() -> Docker {
-        let Some(dockerd) = find_in_path("dockerd") else { skip("dockerd is not installed") };
-        let archive = Podman::new().save();
-        let dir = harness::test_dir().join("docker");
-        fs::create_dir_all(&dir).expect("mkdir");
+    /// For one test that is about Runsig alone.
+    pub(crate) fn new() -> Docker {
+        Docker::at(&harness::test_dir().join("docker"))
+    }
+
+    /// With everything it keeps below `dir`.
+    pub(crate) fn at(dir: &Path) -> Docker {
+        if find_in_path("dockerd").is_none() {
+            skip("dockerd is not installed");
+        }
+        fs::create_dir_all(dir.join("home")).expect("mkdir");
         fs::write(dir.join("config.json"), "{}").expect("write");
-        let (socket, log) = (dir.join("sock"), dir.join("log"));
-        let mut command = Command::new(dockerd);
+        // The client that came with the server.
+        let client = PathBuf::from("/usr/bin/docker");
+        let client = if client.exists() { client } else { find_in_path("docker").expect("a docker client") };
+        let docker = Docker {
+            dir: dir.to_path_buf(),
+            client,
+            ids: Mutex::default(),
+            server: Docker::start_server(dir),
+        };
+        docker.wait_until_up();
+        let archive = image::archive(dir);
+        docker.call(&["load", "-i", archive.to_str().expect("utf-8")]).ok();
+        docker
+    }
+
+    fn start_server(dir: &Path) -> Server {
+        let mut command = Command::new("dockerd");
         command
             .args(["--iptables=false", "--ip6tables=false", "--bridge=none", "--userland-proxy=false"])
-            .args(["--storage-driver", "overlay2", "--cgroup-parent", &format!("/{}", harness::tag())])
+            .args(["--storage-driver", "overlay2"])
+            .arg(format!("--exec-opt=native.cgroupdriver={}", world::cgroup_manager()))
             .arg("--data-root")
             .arg(dir.join("data"))
             .arg("--exec-root")
@@ -42,28 +65,35 @@ impl Docker {
             .arg("--config-file")
             .arg(dir.join("config.json"))
             .arg("--host")
-            .arg(format!("unix://{}", socket.display()))
+            .arg(format!("unix://{}", dir.join("sock").display()))
             .arg("--add-runtime")
             .arg(format!("tested={}", Runtime::path().display()));
-        let server = Server::start(&mut command, &log);
-        image::wait_for_socket(&socket, &log);
-        let client = PathBuf::from("/usr/bin/docker");
-        let client = if client.exists() { client } else { find_in_path("docker").expect("a docker client") };
-        let docker = Docker { socket, client, _server: server };
-        wait::expect("dockerd to answer", || docker.call(&["version"]).code == 0);
-        docker.call(&["load", "-i", archive.to_str().expect("utf-8")]).ok();
-        docker
+        if world::cgroup_manager() == "cgroupfs" {
+            command.args(["--cgroup-parent", &format!("/{}", harness::tag())]);
+        }
+        Server::start(&mut command, &dir.join("log"))
+    }
+
+    fn wait_until_up(&self) {
+        image::wait_for_socket(&self.dir.join("sock"), &self.dir.join("log"));
+        image::patiently("dockerd to answer", || self.call(&["version"]).code == 0);
     }
 
     /// `docker ARGS`.
-    pub(crate) fn call(&self, args: &[&str]) -> Outcome {
-        let mut command = Command::new(&self.client);
-        command.arg("--host").arg(format!("unix://{}", self.socket.display())).args(args);
-        finish(command, image::LIMIT)
+    pub(crate) fn call<S: AsRef<std::ffi::OsStr>>(&self, args: &[S]) -> Outcome {
+        finish(self.command(args), LIMIT)
     }
 
-    /// `docker run` with what every test needs.
-    pub(crate) fn run(&self, options: &[&str], program: &[&str]) -> Outcome {
+    /// `docker ARGS`, not yet started.
+    pub(crate) fn command<S: AsRef<std::ffi::OsStr>>(&self, args: &[S]) -> Command {
+        let mut command = Command::new(&self.client);
+        command.env("HOME", self.dir.join("home"));
+        command.arg("--host").arg(format!("unix://{}", self.dir.join("sock").display())).args(args);
+        command
+    }
+
+    /// `docker run` with what every test needs and the runtime under test.
+    pub(crate) fn run_simply(&self, options: &[&str], program: &[&str]) -> Outcome {
         let mut args = vec!["run", "--runtime", "tested", "--network", "none"];
         args.extend(options);
         args.push(IMAGE);
@@ -72,92 +102,136 @@ impl Docker {
     }
 
     /// A detached container whose script has said `ready`.
-    pub(crate) fn begin(&self, name: &str, options: &[&str], script: &str) {
+    pub(crate) fn begin_simply(&self, name: &str, options: &[&str], script: &str) {
         let mut all = vec!["-d", "--name", name];
         all.extend(options);
-        self.run(&all, &["sh", "-c", script]).ok();
-        wait::expect("the program to be ready", || self.call(&["logs", name]).stdout.contains("ready"));
+        self.run_simply(&all, &["sh", "-c", script]).ok();
+        image::patiently("the program to be ready", || self.call(&["logs", name]).stdout.contains("ready"));
     }
 
     /// `docker wait`.
     pub(crate) fn exit_code(&self, name: &str) -> String {
         self.call(&["wait", name]).ok().text().to_string()
     }
-}
 
-/// One test for all: starting dockerd costs more than what it is asked to do.
-fn the_whole_life() {
-    let docker = Docker::start();
-    run_returns_output_and_code(&docker);
-    stop_sends_the_images_signal(&docker);
-    kill_sends_the_named_signal(&docker);
-    deaf_program_is_killed_after_the_time(&docker);
-    init_forwards(&docker);
-    errors_become_exit_codes(&docker);
-    exec_in_a_running_one(&docker);
-    rm_force_leaves_nothing(&docker);
-}
-
-fn run_returns_output_and_code(docker: &Docker) {
-    let outcome = docker.run(&["--rm"], &["sh", "-c", "echo out; exit 42"]);
-    assert_eq!((outcome.code, outcome.text()), (42, "out"), "{outcome:#?}");
-}
-
-fn stop_sends_the_images_signal(docker: &Docker) {
-    docker.begin("stop", &[], TELLS_SIGNAL);
-    docker.call(&["stop", "-t", "10", "stop"]).ok();
-    assert_eq!(docker.exit_code("stop"), "3", "QUIT, as the image says");
-    docker.call(&["rm", "stop"]).ok();
-}
-
-fn kill_sends_the_named_signal(docker: &Docker) {
-    docker.begin("kill", &[], TELLS_SIGNAL);
-    docker.call(&["kill", "-s", "USR1", "kill"]).ok();
-    assert_eq!(docker.exit_code("kill"), "10");
-    docker.call(&["rm", "kill"]).ok();
-}
-
-fn deaf_program_is_killed_after_the_time(docker: &Docker) {
-    docker.begin("deaf", &[], DEAF);
-    let began = Instant::now();
-    docker.call(&["stop", "-t", "1", "deaf"]).ok();
-    assert!(
-        (Duration::from_secs(1)..Duration::from_secs(8)).contains(&began.elapsed()),
-        "{:?}",
-        began.elapsed()
-    );
-    assert_eq!(docker.exit_code("deaf"), "137");
-    docker.call(&["rm", "deaf"]).ok();
-}
-
-fn init_forwards(docker: &Docker) {
-    if find_in_path("docker-init").is_none() {
-        return;
+    fn with_name(&self, owner: &Owner, before: &[&str], name: &str) -> Outcome {
+        let name = owner.full(name);
+        let mut args = before.to_vec();
+        args.push(&name);
+        self.call(&args)
     }
-    docker.begin("init", &["--init", "--stop-signal", "TERM"], "echo ready; exec sleep 1000");
-    let began = Instant::now();
-    docker.call(&["stop", "-t", "10", "init"]).ok();
-    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
-    docker.call(&["rm", "init"]).ok();
-}
 
-fn errors_become_exit_codes(docker: &Docker) {
-    for (program, code) in [("no-such-program", 127), ("/no/such/program", 127), ("/etc/passwd", 126)] {
-        let outcome = docker.run(&["--rm"], &[program]);
-        assert_eq!(outcome.code, code, "{outcome:#?}");
+    fn inspect(&self, owner: &Owner, name: &str, format: &str) -> String {
+        let outcome = self.with_name(owner, &["container", "inspect", "-f", format], name);
+        if outcome.code == 0 { outcome.text().to_string() } else { "gone".to_string() }
+    }
+
+    fn begin(&self, owner: &Owner, first: &[&str], container: &Container<'_>) -> Outcome {
+        let runtime = format!("--runtime={}", owner.side.name());
+        let parent = format!("--cgroup-parent={}", owner.cgroup);
+        self.call(&docker_like::run(owner, &[first, &[&runtime, &parent]].concat(), container))
     }
 }
 
-fn exec_in_a_running_one(docker: &Docker) {
-    docker.begin("exec", &[], TELLS_SIGNAL);
-    let outcome = docker.call(&["exec", "exec", "sh", "-c", "echo inside; exit 5"]);
-    assert_eq!((outcome.code, outcome.text()), (5, "inside"), "{outcome:#?}");
-    docker.call(&["rm", "-f", "exec"]).ok();
-}
+impl Engine for Docker {
+    fn run(&self, owner: &Owner, container: &Container<'_>) -> Outcome {
+        self.begin(owner, &["--rm"], container)
+    }
 
-fn rm_force_leaves_nothing(docker: &Docker) {
-    docker.begin("rm", &[], "echo ready; sleep 1010 & sleep 1011");
-    docker.call(&["rm", "-f", "rm"]).ok();
-    wait::expect("the processes to be gone", || runsig_tests::procs::find_command("sleep 1011").is_none());
-    assert_eq!(docker.call(&["ps", "-a", "-q"]).ok().text(), "");
+    fn start(&self, owner: &Owner, container: &Container<'_>) -> Outcome {
+        let outcome = self.begin(owner, &["--detach"], container);
+        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        ids.insert(owner.full(container.name), outcome.text().to_string());
+        outcome
+    }
+
+    fn logs(&self, owner: &Owner, name: &str) -> Outcome {
+        self.with_name(owner, &["logs"], name)
+    }
+
+    fn wait(&self, owner: &Owner, name: &str) -> Outcome {
+        self.with_name(owner, &["wait"], name)
+    }
+
+    fn state(&self, owner: &Owner, name: &str) -> String {
+        let format =
+            "{{.State.Status}} {{.State.ExitCode}} oom={{.State.OOMKilled}} restarts={{.RestartCount}}";
+        self.inspect(owner, name, format)
+    }
+
+    fn exec(&self, owner: &Owner, name: &str, how: Exec<'_>, args: &[&str]) -> Outcome {
+        self.call(&docker_like::exec(owner, name, how, args))
+    }
+
+    fn stop(&self, owner: &Owner, name: &str, seconds: u32) -> Outcome {
+        self.with_name(owner, &["stop", "-t", &seconds.to_string()], name)
+    }
+
+    fn remove(&self, owner: &Owner, name: &str, force: bool) -> Outcome {
+        if force { self.with_name(owner, &["rm", "-f"], name) } else { self.with_name(owner, &["rm"], name) }
+    }
+
+    fn clear(&self, owner: &Owner, names: &[String]) {
+        let words = ["rm".to_string(), "-f".to_string()].into_iter();
+        let words: Vec<String> = words.chain(names.iter().map(|name| owner.full(name))).collect();
+        let _ = self.call(&words);
+    }
+
+    fn peek(&self, owner: &Owner, name: &str) -> String {
+        let ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(id) = ids.get(&owner.full(name)) else { return String::new() };
+        let log = self.dir.join("data/containers").join(id).join(format!("{id}-json.log"));
+        fs::read_to_string(log).unwrap_or_default()
+    }
+
+    fn together(&self, owner: &Owner, verb: Verb, names: &[String]) -> Vec<String> {
+        docker_like::together(owner, verb, names, |args| self.call(args))
+    }
+
+    fn stop_command(&self, owner: &Owner, name: &str, seconds: u32) -> Option<Command> {
+        Some(self.command(&["stop", "-t", &seconds.to_string(), &owner.full(name)]))
+    }
+
+    fn crash(&mut self) {
+        self.server.kill();
+        let _ = fs::remove_file(self.dir.join("pid"));
+        let _ = fs::remove_file(self.dir.join("sock"));
+        self.server = Docker::start_server(&self.dir);
+        self.wait_until_up();
+    }
+
+    fn kill(&self, owner: &Owner, name: &str, signal: &str) -> Outcome {
+        self.with_name(owner, &["kill", "-s", signal], name)
+    }
+
+    fn pause(&self, owner: &Owner, name: &str) -> Outcome {
+        self.with_name(owner, &["pause"], name)
+    }
+
+    fn unpause(&self, owner: &Owner, name: &str) -> Outcome {
+        self.with_name(owner, &["unpause"], name)
+    }
+
+    fn restart(&self, owner: &Owner, name: &str, seconds: u32) -> Outcome {
+        self.with_name(owner, &["restart", "-t", &seconds.to_string()], name)
+    }
+
+    fn update(&self, owner: &Owner, name: &str, limits: Limits<'_>) -> Outcome {
+        self.call(&docker_like::update(owner, name, limits))
+    }
+
+    fn stats(&self, owner: &Owner, name: &str) -> Outcome {
+        let outcome = self.with_name(owner, &["stats", "--no-stream", "--format", "{{json .}}"], name);
+        docker_like::nonzero(outcome, &["MemUsage", "PIDs"])
+    }
+
+    fn top(&self, owner: &Owner, name: &str) -> Outcome {
+        let name = owner.full(name);
+        self.call(&["top", &name, "-o", "pid,args"])
+    }
+
+    fn shim(&self, owner: &Owner, name: &str) -> i32 {
+        let pid: i32 = self.inspect(owner, name, "{{.State.Pid}}").parse().expect("a PID");
+        procs::status_field(pid, "PPid").and_then(|text| text.parse().ok()).expect("the shim's PID")
+    }
 }

@@ -1,21 +1,95 @@
-//! podman, containerd and Docker with the runtime under test: each test starts the engine it needs
-//! on private roots and sockets; it ends with the test's PID namespace.
+//! podman, containerd and Docker with the runtime under test, beside runc: a list of scenarios that
+//! every engine plays with both, and what only Runsig has.
 
+mod cannot;
+mod checkpoint;
+mod compare;
 mod containerd;
+mod cri;
+mod differences;
 mod docker;
+mod docker_like;
+mod engine;
 mod image;
 mod podman;
+mod recovery;
 mod resident;
 mod rootless;
+mod scenarios;
+mod session;
 mod stopping;
+mod world;
 
-fn main() -> std::process::ExitCode {
-    runsig_tests::harness::main(&[
-        podman::CASES,
-        containerd::CASES,
-        docker::CASES,
-        stopping::CASES,
-        resident::CASES,
-        rootless::CASES,
-    ])
+use std::process::ExitCode;
+use std::time::Duration;
+
+use libtest_mimic::{Completion, Failed, Trial};
+use runsig_tests::service::{self, Answer};
+use runsig_tests::{Case, View, harness, needs};
+
+use crate::engine::Kind;
+
+/// For one scenario with both runtimes.
+const LIMIT: Duration = Duration::from_secs(600);
+
+/// What the guest of hack/vm plays: its processors are emulated.
+const IN_THE_GUEST: &[&str] = &[
+    "output_and_code",
+    "exec_output_and_code",
+    "stop_signal_of_the_image",
+    "kill_kill",
+    "pause_and_unpause",
+    "memory_limit",
+];
+
+/// Where each engine runs, in each view of the cgroups.
+const WORLDS: &[Case] = &[
+    world_case("podman", View::V2, || world::serve(Kind::Podman)),
+    world_case("podman", View::Host, || world::serve(Kind::Podman)),
+    world_case("containerd", View::V2, || world::serve(Kind::Containerd)),
+    world_case("containerd", View::Host, || world::serve(Kind::Containerd)),
+    world_case("docker", View::V2, || world::serve(Kind::Docker)),
+    world_case("docker", View::Host, || world::serve(Kind::Docker)),
+    // A pod's sandbox always has a limit: v2 alone, without controllers, cannot run it.
+    world_case("cri", View::Host, || world::serve(Kind::Cri)),
+];
+
+const fn world_case(name: &'static str, view: View, body: fn()) -> Case {
+    Case { name, view, limit: Duration::from_secs(180), body }
+}
+
+fn main() -> ExitCode {
+    harness::main_with(
+        &[stopping::CASES, resident::CASES, recovery::CASES, rootless::CASES, checkpoint::CASES],
+        WORLDS,
+        trials,
+    )
+}
+
+/// Every scenario with every engine that can play it.
+fn trials() -> Vec<Trial> {
+    let mut trials = Vec::new();
+    let pure_v2 = runsig_tests::cgroup::is_pure_v2();
+    for world in WORLDS {
+        let kind = Kind::ALL.into_iter().find(|kind| kind.name() == world.name).expect("an engine");
+        // Where the host has v2 alone, one view has everything.
+        let all = pure_v2 || kind == Kind::Cri;
+        let mine = scenarios::all().filter(|scenario| scenario.views.contains(&world.view) || all);
+        let mine = mine.filter(|_| !pure_v2 || world.view == View::Host);
+        let mine = mine.filter(|scenario| !needs::in_guest() || IN_THE_GUEST.contains(&scenario.name));
+        for scenario in mine.filter(|scenario| cannot::can(kind, scenario.name)) {
+            let name =
+                format!("{}::{}@{}", world.name, scenario.name, format!("{:?}", world.view).to_lowercase());
+            trials.push(Trial::ignorable_test(name, move || play(world, scenario.name)));
+        }
+    }
+    trials
+}
+
+fn play(world: &Case, scenario: &str) -> Result<Completion, Failed> {
+    match service::ask(world, scenario, LIMIT) {
+        Answer::Text(text) if text == "passed" => Ok(Completion::Completed),
+        Answer::Text(text) | Answer::Failed(text) => Err(text.into()),
+        Answer::Skipped(why) => Ok(Completion::ignored_with(why)),
+    }
 }

@@ -1,203 +1,234 @@
-//! podman: run, stop, kill, rm, pause, exec and what its errors become.
+//! podman, on private roots.
 
-use std::time::{Duration, Instant};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
-use runsig_tests::{Case, Outcome, cases, harness, needs, require_runsig, skip, wait};
+use runsig_tests::case::require_command;
+use runsig_tests::runtime::finish;
+use runsig_tests::{Outcome, Runtime, harness};
 
-use crate::image::{DEAF, Podman, TELLS_SIGNAL};
+use crate::docker_like;
+use crate::engine::{Container, Engine, Exec, Limits, Opt, Owner, Verb};
+use crate::image::{self, IMAGE, LIMIT};
+use crate::world;
 
-/// The tests of this file.
-pub const CASES: &[Case] = cases![
-    V2 "podman": run_returns_output_and_code, stop_sends_the_images_signal, kill_sends_the_named_signal,
-        deaf_program_is_killed_after_the_time, rm_force_leaves_nothing, missing_program_is_127,
-        program_that_cannot_run_is_126, pause_and_unpause, exec_in_a_running_one, init_forwards,
-        terminal, shared_pids_are_killed_with_it, stop_signal_of_the_command_line, many_at_once,
-        annotation_forwards_a_dropped_signal, read_only_with_volume_and_user, restart,
-        checkpoint_and_restore;
-    Host "podman": run_returns_output_and_code, stop_sends_the_images_signal, rm_force_leaves_nothing;
-];
-
-fn start(podman: &Podman, name: &str, options: &[&str], script: &str) {
-    let mut all = vec!["-d", "--name", name];
-    all.extend(options);
-    podman.run(&all, &["sh", "-c", script]).ok();
-    wait::expect("the program to be ready", || podman.call(&["logs", name]).stdout.contains("ready"));
+/// podman with its images; two runtimes are configured, `runc` and `tested`.
+pub(crate) struct Podman {
+    dir: PathBuf,
+    ids: Mutex<BTreeMap<String, String>>,
+    /// Prefixes of those that made pods.
+    pods: Mutex<BTreeSet<String>>,
 }
 
-fn exit_code(podman: &Podman, name: &str) -> String {
-    podman.call(&["wait", name]).ok().text().to_string()
-}
-
-fn stop(podman: &Podman, name: &str, seconds: &str) -> (Outcome, Duration) {
-    let began = Instant::now();
-    let outcome = podman.call(&["stop", "-t", seconds, name]).ok();
-    (outcome, began.elapsed())
-}
-
-fn run_returns_output_and_code() {
-    let podman = Podman::new();
-    let outcome = podman.run(&["--rm"], &["sh", "-c", "echo out; echo err >&2; exit 42"]);
-    assert_eq!((outcome.code, outcome.stdout.as_str()), (42, "out\n"), "{outcome:#?}");
-    assert!(outcome.stderr.contains("err\n"), "{outcome:#?}");
-}
-
-fn stop_sends_the_images_signal() {
-    let podman = Podman::new();
-    start(&podman, "c", &[], TELLS_SIGNAL);
-    let (_, took) = stop(&podman, "c", "10");
-    assert_eq!(exit_code(&podman, "c"), "3", "QUIT, as the image says");
-    assert!(took < Duration::from_secs(8), "{took:?}");
-    podman.call(&["rm", "c"]).ok();
-}
-
-fn stop_signal_of_the_command_line() {
-    let podman = Podman::new();
-    start(&podman, "c", &["--stop-signal", "USR1"], TELLS_SIGNAL);
-    let _ = stop(&podman, "c", "10");
-    assert_eq!(exit_code(&podman, "c"), "10");
-}
-
-fn kill_sends_the_named_signal() {
-    let podman = Podman::new();
-    start(&podman, "c", &[], TELLS_SIGNAL);
-    podman.call(&["kill", "-s", "USR1", "c"]).ok();
-    assert_eq!(exit_code(&podman, "c"), "10");
-}
-
-fn deaf_program_is_killed_after_the_time() {
-    let podman = Podman::new();
-    start(&podman, "c", &[], DEAF);
-    let (_, took) = stop(&podman, "c", "1");
-    assert_eq!(exit_code(&podman, "c"), "137");
-    assert!((Duration::from_secs(1)..Duration::from_secs(8)).contains(&took), "{took:?}");
-}
-
-fn annotation_forwards_a_dropped_signal() {
-    require_runsig("the opt-in is Runsig's own");
-    let podman = Podman::new();
-    // Not the image's QUIT: a busybox shell ignores that one, which is its own decision.
-    let options = ["--annotation", "dev.runsig.kill.on-dropped=forward", "--stop-signal", "TERM"];
-    start(&podman, "c", &options, DEAF);
-    let (_, took) = stop(&podman, "c", "10");
-    assert!(took < Duration::from_secs(3), "{took:?}");
-}
-
-fn rm_force_leaves_nothing() {
-    let podman = Podman::new();
-    start(&podman, "c", &[], "echo ready; sleep 1000 & sleep 1001 & sleep 1002");
-    podman.call(&["rm", "-f", "-t", "0", "c"]).ok();
-    let text = podman.call(&["ps", "-a", "-q"]).ok();
-    assert_eq!(text.text(), "");
-    wait::expect("the processes to be gone", || runsig_tests::procs::find_command("sleep 1002").is_none());
-    let parent = format!("/{}", harness::tag());
-    wait::expect("the cgroups to be empty", || runsig_tests::cgroup::processes(&parent).is_empty());
-}
-
-fn missing_program_is_127() {
-    let podman = Podman::new();
-    let outcome = podman.run(&["--rm"], &["no-such-program"]);
-    assert_eq!(outcome.code, 127, "{outcome:#?}");
-    let outcome = podman.run(&["--rm"], &["/no/such/program"]);
-    assert_eq!(outcome.code, 127, "{outcome:#?}");
-}
-
-fn program_that_cannot_run_is_126() {
-    let podman = Podman::new();
-    let outcome = podman.run(&["--rm"], &["/etc/passwd"]);
-    assert_eq!(outcome.code, 126, "{outcome:#?}");
-}
-
-fn pause_and_unpause() {
-    let podman = Podman::new();
-    start(&podman, "c", &[], TELLS_SIGNAL);
-    podman.call(&["pause", "c"]).ok();
-    let status = podman.call(&["inspect", "-f", "{{.State.Status}}", "c"]).ok();
-    assert_eq!(status.text(), "paused");
-    podman.call(&["unpause", "c"]).ok();
-    let _ = stop(&podman, "c", "10");
-    assert_eq!(exit_code(&podman, "c"), "3");
-}
-
-fn exec_in_a_running_one() {
-    let podman = Podman::new();
-    start(&podman, "c", &[], TELLS_SIGNAL);
-    let outcome = podman.call(&["exec", "c", "sh", "-c", "echo inside; exit 5"]);
-    assert_eq!((outcome.code, outcome.text()), (5, "inside"), "{outcome:#?}");
-    let missing = podman.call(&["exec", "c", "no-such-program"]);
-    assert_eq!(missing.code, 127, "{missing:#?}");
-    let _ = stop(&podman, "c", "10");
-}
-
-fn init_forwards() {
-    if runsig_tests::runtime::find_in_path("catatonit").is_none() {
-        skip("catatonit is not installed");
+impl Podman {
+    /// For one test that is about Runsig alone.
+    pub(crate) fn new() -> Podman {
+        Podman::at(&harness::test_dir().join("p"))
     }
-    let podman = Podman::new();
-    start(&podman, "c", &["--init"], "echo ready; exec sleep 1000");
-    let (_, took) = stop(&podman, "c", "10");
-    assert!(took < Duration::from_secs(8), "{took:?}");
-}
 
-fn terminal() {
-    let podman = Podman::new();
-    let outcome = podman.run(&["--rm", "-t"], &["sh", "-c", "tty; echo end"]).ok();
-    assert!(outcome.stdout.contains("/dev/pts/0") && outcome.stdout.contains("end"), "{outcome:#?}");
-}
+    /// With everything it keeps below `dir`, whose name is short: podman takes no runroot of more
+    /// than 50 characters.
+    pub(crate) fn at(dir: &Path) -> Podman {
+        require_command("podman");
+        fs::create_dir_all(dir).expect("mkdir");
+        let conf = format!(
+            "[containers]\ndefault_ulimits=[\"nofile=1024:4096\",\"nproc=4096:8192\"]\npids_limit=0\n\
+             [engine]\nruntime_supports_json=[\"tested\",\"runc\"]\nruntime_supports_nocgroups=[\"tested\",\"runc\"]\n\
+             [engine.runtimes]\ntested=[\"{}\"]\n",
+            Runtime::path().display()
+        );
+        fs::write(dir.join("containers.conf"), conf).expect("write");
+        let podman = Podman { dir: dir.to_path_buf(), ids: Mutex::default(), pods: Mutex::default() };
+        let archive = image::archive(dir);
+        podman.call(&["load", "-i", archive.to_str().expect("utf-8")]).ok();
+        podman
+    }
 
-fn shared_pids_are_killed_with_it() {
-    let podman = Podman::new();
-    start(&podman, "c", &["--pid=host"], "echo ready; sleep 1003 & sleep 1004");
-    podman.call(&["rm", "-f", "-t", "0", "c"]).ok();
-    for words in ["sleep 1003", "sleep 1004"] {
-        wait::expect(words, || runsig_tests::procs::find_command(words).is_none());
+    /// `podman ARGS`, with the runtime under test.
+    pub(crate) fn call(&self, args: &[&str]) -> Outcome {
+        self.call_with("tested", args)
+    }
+
+    /// `podman ARGS`.
+    pub(crate) fn call_with<S: AsRef<std::ffi::OsStr>>(&self, runtime: &str, args: &[S]) -> Outcome {
+        finish(self.command(runtime, args), LIMIT)
+    }
+
+    /// `podman ARGS`, not yet started.
+    pub(crate) fn command<S: AsRef<std::ffi::OsStr>>(&self, runtime: &str, args: &[S]) -> Command {
+        let mut command = Command::new("podman");
+        for (option, name) in [("--root", "root"), ("--runroot", "r"), ("--tmpdir", "tmp")] {
+            command.arg(option).arg(self.dir.join(name));
+        }
+        command.args(["--storage-driver", "overlay", "--events-backend", "file"]);
+        command.args(["--cgroup-manager", world::cgroup_manager(), "--runtime", runtime]).args(args);
+        // conmon may leave a file in the directory it starts in.
+        command.current_dir(&self.dir).env("CONTAINERS_CONF", self.dir.join("containers.conf"));
+        command
+    }
+
+    /// `podman run` with what every test needs; `options` before the image, `program` after it.
+    pub(crate) fn run_simply(&self, options: &[&str], program: &[&str]) -> Outcome {
+        self.run_with("tested", options, program)
+    }
+
+    /// As [`Podman::run_simply`], with another runtime than the one under test.
+    pub(crate) fn run_with(&self, runtime: &str, options: &[&str], program: &[&str]) -> Outcome {
+        let parent = format!("/{}", harness::tag());
+        let mut args = vec!["run", "--network=none", "--cgroup-parent", &parent];
+        args.extend(options);
+        args.push(IMAGE);
+        args.extend(program);
+        self.call_with(runtime, &args)
+    }
+
+    fn with_name(&self, owner: &Owner, before: &[&str], name: &str) -> Outcome {
+        let name = owner.full(name);
+        let mut args = before.to_vec();
+        args.push(&name);
+        self.call_with(owner.side.name(), &args)
+    }
+
+    fn inspect(&self, owner: &Owner, name: &str, format: &str) -> String {
+        let outcome = self.with_name(owner, &["container", "inspect", "-f", format], name);
+        if outcome.code == 0 { outcome.text().to_string() } else { "gone".to_string() }
+    }
+
+    fn begin(&self, owner: &Owner, first: &[&str], container: &Container<'_>) -> Outcome {
+        let parent = format!("--cgroup-parent={}", owner.cgroup);
+        let mut all = first.to_vec();
+        // A pod has its own, and without cgroups there is none.
+        if !container.has(|option| matches!(option, Opt::InPod(_) | Opt::NoCgroups)) {
+            all.push(&parent);
+        }
+        self.call_with(owner.side.name(), &docker_like::run(owner, &all, container))
     }
 }
 
-fn many_at_once() {
-    let podman = Podman::new();
-    for name in ["a", "b", "c", "d"] {
-        start(&podman, name, &[], TELLS_SIGNAL);
+impl Engine for Podman {
+    fn run(&self, owner: &Owner, container: &Container<'_>) -> Outcome {
+        self.begin(owner, &["--rm"], container)
     }
-    podman.call(&["stop", "-t", "10", "a", "b", "c", "d"]).ok();
-    for name in ["a", "b", "c", "d"] {
-        assert_eq!(exit_code(&podman, name), "3");
+
+    fn start(&self, owner: &Owner, container: &Container<'_>) -> Outcome {
+        let outcome = self.begin(owner, &["--detach"], container);
+        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        ids.insert(owner.full(container.name), outcome.text().to_string());
+        outcome
     }
-    podman.call(&["rm", "a", "b", "c", "d"]).ok();
-}
 
-fn read_only_with_volume_and_user() {
-    let podman = Podman::new();
-    let volume = format!("{}:/data", harness::test_dir().display());
-    let options = ["--rm", "--read-only", "-v", &volume, "-u", "1000:1000", "--cap-drop", "ALL"];
-    let script = "touch /x 2>/dev/null || echo refused; id -u; test -d /data && echo data; \
-         grep CapEff /proc/self/status | cut -f2";
-    let outcome = podman.run(&options, &["sh", "-c", script]).ok();
-    assert_eq!(outcome.text(), "refused\n1000\ndata\n0000000000000000");
-}
+    fn logs(&self, owner: &Owner, name: &str) -> Outcome {
+        self.with_name(owner, &["logs"], name)
+    }
 
-fn restart() {
-    let podman = Podman::new();
-    start(&podman, "c", &[], TELLS_SIGNAL);
-    podman.call(&["restart", "-t", "10", "c"]).ok();
-    let status = podman.call(&["inspect", "-f", "{{.State.Status}}", "c"]).ok();
-    assert_eq!(status.text(), "running");
-    podman.call(&["rm", "-f", "-t", "0", "c"]).ok();
-}
+    fn wait(&self, owner: &Owner, name: &str) -> Outcome {
+        self.with_name(owner, &["wait"], name)
+    }
 
-fn checkpoint_and_restore() {
-    needs::criu();
-    let podman = Podman::new();
-    let script = "i=0; echo ready; while :; do i=$((i+1)); echo count $i; sleep 0.2; done";
-    start(&podman, "c", &[], script);
-    podman.call(&["container", "checkpoint", "c"]).ok();
-    let status = podman.call(&["inspect", "-f", "{{.State.Status}}", "c"]).ok();
-    assert_eq!(status.text(), "exited");
-    let saved = podman.call(&["logs", "c"]).stdout;
-    podman.call(&["container", "restore", "c"]).ok();
-    let goes_on =
-        || podman.call(&["logs", "c"]).stdout.strip_prefix(&*saved).is_some_and(|new| new.contains("count"));
-    wait::expect("the output to go on through the same pipe", goes_on);
-    assert!(!podman.call(&["logs", "c"]).stdout[saved.len()..].contains("ready"), "it was not started anew");
-    podman.call(&["exec", "c", "true"]).ok();
-    podman.call(&["rm", "-f", "-t", "0", "c"]).ok();
+    fn state(&self, owner: &Owner, name: &str) -> String {
+        let format =
+            "{{.State.Status}} {{.State.ExitCode}} oom={{.State.OOMKilled}} restarts={{.RestartCount}}";
+        self.inspect(owner, name, format)
+    }
+
+    fn exec(&self, owner: &Owner, name: &str, how: Exec<'_>, args: &[&str]) -> Outcome {
+        self.call_with(owner.side.name(), &docker_like::exec(owner, name, how, args))
+    }
+
+    fn stop(&self, owner: &Owner, name: &str, seconds: u32) -> Outcome {
+        self.with_name(owner, &["stop", "-t", &seconds.to_string()], name)
+    }
+
+    fn remove(&self, owner: &Owner, name: &str, force: bool) -> Outcome {
+        if force {
+            self.with_name(owner, &["rm", "-f", "-t", "0"], name)
+        } else {
+            self.with_name(owner, &["rm"], name)
+        }
+    }
+
+    fn clear(&self, owner: &Owner, names: &[String]) {
+        let side = owner.side.name();
+        let names: Vec<String> = names.iter().map(|name| owner.full(name)).collect();
+        let words = |first: &[&str]| -> Vec<String> {
+            first.iter().map(ToString::to_string).chain(names.iter().cloned()).collect()
+        };
+        let _ = self.call_with(side, &words(&["rm", "--force", "--ignore", "--time=0"]));
+        let pods = self.pods.lock().unwrap_or_else(PoisonError::into_inner).contains(&owner.prefix);
+        if pods {
+            let _ = self.call_with(side, &["pod", "rm", "--force", "--time=0", &owner.full("pod")]);
+        }
+    }
+
+    fn peek(&self, owner: &Owner, name: &str) -> String {
+        let ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(id) = ids.get(&owner.full(name)) else { return String::new() };
+        let log = self.dir.join("root/overlay-containers").join(id).join("userdata/ctr.log");
+        fs::read_to_string(log).unwrap_or_default()
+    }
+
+    fn together(&self, owner: &Owner, verb: Verb, names: &[String]) -> Vec<String> {
+        docker_like::together(owner, verb, names, |args| self.call_with(owner.side.name(), args))
+    }
+
+    fn stop_command(&self, owner: &Owner, name: &str, seconds: u32) -> Option<Command> {
+        Some(self.command(owner.side.name(), &["stop", "-t", &seconds.to_string(), &owner.full(name)]))
+    }
+
+    fn kill(&self, owner: &Owner, name: &str, signal: &str) -> Outcome {
+        self.with_name(owner, &["kill", "-s", signal], name)
+    }
+
+    fn pause(&self, owner: &Owner, name: &str) -> Outcome {
+        self.with_name(owner, &["pause"], name)
+    }
+
+    fn unpause(&self, owner: &Owner, name: &str) -> Outcome {
+        self.with_name(owner, &["unpause"], name)
+    }
+
+    fn restart(&self, owner: &Owner, name: &str, seconds: u32) -> Outcome {
+        self.with_name(owner, &["restart", "-t", &seconds.to_string()], name)
+    }
+
+    fn update(&self, owner: &Owner, name: &str, limits: Limits<'_>) -> Outcome {
+        // podman's --memory-swap must be more than its --memory on v1 before it may be raised.
+        self.call_with(owner.side.name(), &docker_like::update(owner, name, limits))
+    }
+
+    fn stats(&self, owner: &Owner, name: &str) -> Outcome {
+        let outcome = self.with_name(owner, &["stats", "--no-stream", "--format", "json"], name);
+        docker_like::nonzero(outcome, &["mem_usage", "cpu_time", "pids"])
+    }
+
+    fn top(&self, owner: &Owner, name: &str) -> Outcome {
+        let name = owner.full(name);
+        self.call_with(owner.side.name(), &["top", &name, "pid", "args"])
+    }
+
+    fn make_pod(&self, owner: &Owner, name: &str) -> Outcome {
+        self.pods.lock().unwrap_or_else(PoisonError::into_inner).insert(owner.prefix.clone());
+        let name = owner.full(name);
+        let parent = format!("--cgroup-parent={}", owner.cgroup);
+        let args = [
+            "pod",
+            "create",
+            "--name",
+            &name,
+            "--share",
+            "pid,ipc,uts,net",
+            "--network=none",
+            "--infra-image",
+            image::PAUSE,
+            &parent,
+        ];
+        self.call_with(owner.side.name(), &args)
+    }
+
+    fn shim(&self, owner: &Owner, name: &str) -> i32 {
+        self.inspect(owner, name, "{{.State.ConmonPid}}").parse().expect("conmon's PID")
+    }
 }

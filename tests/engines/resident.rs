@@ -10,7 +10,8 @@ use runsig_tests::{Case, cases, harness, host_config, procs, require_runsig, wai
 
 use crate::containerd::{self, Containerd};
 use crate::docker::Docker;
-use crate::image::{IMAGE, Podman};
+use crate::image::IMAGE;
+use crate::podman::Podman;
 
 /// The tests of this file.
 pub const CASES: &[Case] = cases![V2 "resident": podman_with_the_annotation, containerd_with_the_annotation,
@@ -89,7 +90,7 @@ fn podman_with_the_annotation() {
         let script = if resident { shell_form(name) } else { WILLING.to_string() };
         let mut options = vec!["-d", "--name", name, "--stop-signal=TERM", "-v", &volume];
         options.extend(resident.then_some(["--annotation", ANNOTATION]).iter().flatten());
-        podman.run(&options, &["sh", "-c", &script]).ok();
+        podman.run_simply(&options, &["sh", "-c", &script]).ok();
         wait::expect("the program to be ready", || podman.call(&["logs", name]).stdout.contains("ready"));
         if resident {
             expect_no_zombies();
@@ -108,16 +109,17 @@ fn podman_run_tells_the_same_errors() {
     require_runsig("the resident init is Runsig's own");
     let podman = Podman::new();
     for (program, code) in [("no-such-program", 127), ("/no/such/program", 127), ("/etc/passwd", 126)] {
-        let outcome = podman.run(&["--rm", "--annotation", ANNOTATION], &[program]);
+        let outcome = podman.run_simply(&["--rm", "--annotation", ANNOTATION], &[program]);
         assert_eq!(outcome.code, code, "{outcome:#?}");
     }
-    let outcome = podman.run(&["--rm", "--annotation", ANNOTATION], &["sh", "-c", "echo out; exit 42"]);
+    let outcome =
+        podman.run_simply(&["--rm", "--annotation", ANNOTATION], &["sh", "-c", "echo out; exit 42"]);
     assert_eq!((outcome.code, outcome.stdout.as_str()), (42, "out\n"), "{outcome:#?}");
 }
 
 fn containerd_with_the_annotation() {
     require_runsig("the resident init is Runsig's own");
-    let containerd = Containerd::start();
+    let containerd = Containerd::new();
     expect_at_once("ctr tasks kill", |name, resident| {
         let script = if resident { shell_form(name) } else { WILLING.to_string() };
         let options: &[&str] = if resident { &["--annotation", ANNOTATION] } else { &[] };
@@ -143,12 +145,12 @@ fn docker_with_the_hosts_file() {
     require_runsig("the resident init is Runsig's own");
     // Before dockerd, which keeps its own view of the mounts.
     host_config::write("");
-    let docker = Docker::start();
+    let docker = Docker::new();
     let volume = format!("{}:/shared", shared().display());
     expect_at_once("docker stop", |name, resident| {
         host_config::write(if resident { "[init]\nenabled = true\n" } else { "" });
         let script = if resident { shell_form(name) } else { WILLING.to_string() };
-        docker.begin(name, &["--stop-signal=TERM", "-v", &volume], &script);
+        docker.begin_simply(name, &["--stop-signal=TERM", "-v", &volume], &script);
         if resident {
             expect_no_zombies();
         }

@@ -8,7 +8,8 @@ use runsig_tests::{Case, cases, host_config, require_runsig, skip, wait};
 
 use crate::containerd::{self, Containerd};
 use crate::docker::Docker;
-use crate::image::{DEAF, Podman, TELLS_SIGNAL};
+use crate::image::{DEAF, TELLS_SIGNAL};
+use crate::podman::Podman;
 
 /// The tests of this file.
 pub const CASES: &[Case] = cases![V2 "stopping":
@@ -116,7 +117,7 @@ fn podman_with_the_hosts_file() {
 
 fn containerd_with_annotations() {
     require_runsig("the opt-ins are Runsig's own");
-    let containerd = Containerd::start();
+    let containerd = Containerd::new();
     for (name, value, code) in [("forward", "forward", 0), ("kill", "kill", 137)] {
         let annotation = format!("{ON_DROPPED}={value}");
         let task = containerd.task(&["--annotation", &annotation], name, DEAF);
@@ -129,7 +130,7 @@ fn containerd_with_annotations() {
 }
 
 fn containerd_without() {
-    let containerd = Containerd::start();
+    let containerd = Containerd::new();
     let mut task = containerd.task(&[], "c", DEAF);
     containerd.call(&["tasks", "kill", "-s", "TERM", "c"]).ok();
     std::thread::sleep(Duration::from_secs(1));
@@ -141,15 +142,15 @@ fn containerd_without() {
 /// Docker 20.10 cannot annotate containers.
 fn docker_with_the_hosts_file() {
     require_runsig("the opt-ins are Runsig's own");
-    let docker = Docker::start();
-    docker.begin("without", &[TERM], DEAF);
+    let docker = Docker::new();
+    docker.begin_simply("without", &[TERM], DEAF);
     let took = timed("docker stop without", || {
         docker.call(&["stop", "-t", "2", "without"]).ok();
     });
     assert!(took >= Duration::from_secs(2), "{took:?}");
     assert_eq!(docker.exit_code("without"), "137");
     host_config::write("[kill]\non-dropped = \"forward\"\n");
-    docker.begin("with", &[TERM], DEAF);
+    docker.begin_simply("with", &[TERM], DEAF);
     let took = timed("docker stop with", || {
         docker.call(&["stop", "-t", "10", "with"]).ok();
     });

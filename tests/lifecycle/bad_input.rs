@@ -11,7 +11,7 @@ pub const CASES: &[Case] = cases![
     V2 "bad_input": no_bundle, no_config, invalid_json, empty_config, config_is_a_directory, wrong_types,
         unknown_namespace, namespace_path_that_is_not_there, missing_executable, not_executable,
         executable_is_a_directory, no_rootfs, rootfs_is_a_file, unreadable_rootfs, ids_that_are_refused,
-        failing_mount, mount_source_that_is_not_there, hanging_hook_without_timeout_is_killed_by_delete,
+        failing_mount, mount_source_that_is_not_there, directory_onto_a_file, hanging_hook_without_timeout_is_killed_by_delete,
         no_process, nul_in_argument, deep_nesting, huge_numbers, unknown_fields_are_passed_over, duplicate_namespace,
         unknown_verb_and_flag, terminal_without_terminal, huge_config, bad_mount_option, pid_file_nowhere;
     V1 "bad_input": failing_mount, missing_executable;
@@ -122,7 +122,7 @@ fn missing_executable() {
     let container = changed(|config| config["process"]["args"] = json!(["no-such-program"]));
     refused(&container, &["no-such-program", "executable file not found in $PATH"]);
     let container = changed(|config| config["process"]["args"] = json!(["/no/such/program"]));
-    refused(&container, &["/no/such/program", "no such file or directory"]);
+    refused(&container, &["stat /no/such/program: no such file or directory"]);
 }
 
 fn not_executable() {
@@ -192,6 +192,16 @@ fn mount_source_that_is_not_there() {
         );
     });
     refused(&container, &["/no/such/source", "no such file or directory"]);
+}
+
+fn directory_onto_a_file() {
+    let bind = |source: &str, destination: &str| {
+        let mount =
+            json!({"destination": destination, "type": "bind", "source": source, "options": ["bind"]});
+        changed(|config| add_mount(config, mount))
+    };
+    refused(&bind("/usr", "/etc/passwd"), &["/etc/passwd", "not a directory"]);
+    refused(&bind("/etc/passwd", "/tmp"), &["/tmp", "not a directory"]);
 }
 
 fn bad_mount_option() {

@@ -50,6 +50,12 @@ fn children(dir: &Path) -> Vec<PathBuf> {
     entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
 }
 
+/// The cgroups below a cgroup path, but not itself.
+#[must_use]
+pub fn below(path: &str) -> Vec<PathBuf> {
+    directories(path).iter().flat_map(|dir| children(dir)).collect()
+}
+
 /// Reads a file of the first directory that has it.
 #[must_use]
 pub fn read(path: &str, file: &str) -> Option<String> {

@@ -4,11 +4,12 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use nix::sys::signal::{SigSet, Signal};
 
 use crate::case::{Case, Skipped, View};
 use crate::runtime::Runtime;
@@ -17,7 +18,7 @@ use crate::{booted, cgroup, needs, sandbox};
 const STAGE: &str = "RUNSIG_TEST_STAGE";
 const CASE: &str = "RUNSIG_TEST_CASE";
 const DIR: &str = "RUNSIG_TEST_DIR";
-const SKIPPED: u8 = 77;
+pub(crate) const SKIPPED: u8 = 77;
 
 /// The `main` of a test binary whose tests say what runc does: what another runtime than runc or Runsig does
 /// otherwise is told, and is no failure.
@@ -28,17 +29,28 @@ pub fn main_against_runc(areas: &[&[Case]]) -> ExitCode {
 
 /// The `main` of every other test binary.
 pub fn main(areas: &[&[Case]]) -> ExitCode {
-    run_all(areas, false)
+    run_all(areas, false, &[], Vec::new)
 }
 
-fn run_all(areas: &[&[Case]], tolerant: bool) -> ExitCode {
+/// As [`main`], with `services`, which are no tests but are started by the tests that `trials` makes
+/// ([`crate::service`]).
+pub fn main_with(areas: &[&[Case]], services: &[Case], trials: impl FnOnce() -> Vec<Trial>) -> ExitCode {
+    run_all(areas, false, services, trials)
+}
+
+fn run_all(
+    areas: &[&[Case]],
+    tolerant: bool,
+    services: &[Case],
+    trials: impl FnOnce() -> Vec<Trial>,
+) -> ExitCode {
     if let Some(code) = crate::fake_criu::main_as_criu() {
         return code;
     }
     let cases: Vec<Case> = areas.iter().flat_map(|area| area.iter().copied()).collect();
-    let Ok(stage) = std::env::var(STAGE) else { return front(cases, tolerant) };
+    let Ok(stage) = std::env::var(STAGE) else { return front(cases, tolerant, trials()) };
     let name = std::env::var(CASE).unwrap_or_default();
-    let Some(case) = cases.iter().find(|case| case.full_name() == name) else {
+    let Some(case) = cases.iter().chain(services).find(|case| case.full_name() == name) else {
         eprintln!("no test named {name}");
         return ExitCode::FAILURE;
     };
@@ -48,8 +60,11 @@ fn run_all(areas: &[&[Case]], tolerant: bool) -> ExitCode {
         "outside" if has_systemd => booted::outside(next_stage("boot")),
         "boot" => booted::boot(next_stage("booted")),
         "booted" => booted::booted(next_stage("body")),
-        "outside" => sandbox::enter_namespaces(|| next_stage("init")),
-        "init" => sandbox::be_init(|| next_stage("body")),
+        "outside" => outside(),
+        "init" => {
+            interruptions().thread_unblock().expect("sigprocmask");
+            sandbox::be_init(|| next_stage("body"))
+        }
         _ => body(case),
     }
 }
@@ -66,14 +81,15 @@ pub fn tag() -> String {
     test_dir().file_name().expect("made by us").to_string_lossy().into_owned()
 }
 
-fn front(cases: Vec<Case>, tolerant: bool) -> ExitCode {
+fn front(cases: Vec<Case>, tolerant: bool, more: Vec<Trial>) -> ExitCode {
     let arguments = Arguments::from_args();
     let judged = move |case: &Case| match run(case) {
         Err(failed) if tolerant => Ok(Completion::ignored_with(difference(&failed))),
         result => result,
     };
     let trials = cases.into_iter().map(|case| Trial::ignorable_test(case.full_name(), move || judged(&case)));
-    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    let conclusion = libtest_mimic::run(&arguments, trials.chain(more).collect());
+    crate::service::end_all();
     let _ = fs::remove_dir(run_dir());
     conclusion.exit_code()
 }
@@ -106,8 +122,7 @@ fn run(case: &Case) -> Result<Completion, Failed> {
     let log = dir.join("output");
     let result = run_in(case, &dir, &log);
     let output = fs::read_to_string(&log).unwrap_or_default();
-    cgroup::sweep(&dir.file_name().unwrap_or_default().to_string_lossy());
-    let _ = fs::remove_dir_all(&dir);
+    clean_up(&dir);
     for line in output.lines().filter_map(|line| line.strip_prefix("REPORT: ")) {
         eprintln!("{}: {line}", case.full_name());
     }
@@ -123,7 +138,13 @@ fn run(case: &Case) -> Result<Completion, Failed> {
     }
 }
 
-fn make_test_dir() -> PathBuf {
+/// Removes the directory of a test and its cgroups.
+pub(crate) fn clean_up(dir: &Path) {
+    cgroup::sweep(&dir.file_name().unwrap_or_default().to_string_lossy());
+    let _ = fs::remove_dir_all(dir);
+}
+
+pub(crate) fn make_test_dir() -> PathBuf {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
     let dir = run_dir().join(format!("runsig-test-{}-{number}", std::process::id()));
@@ -136,18 +157,22 @@ fn run_dir() -> PathBuf {
     std::env::temp_dir().join(format!("oci-{}", std::process::id()))
 }
 
-fn run_in(case: &Case, dir: &Path, log: &Path) -> Result<Option<i32>, String> {
-    let output = File::create(log).map_err(|error| error.to_string())?;
-    let both = output.try_clone().map_err(|error| error.to_string())?;
-    let mut child = first_stage()
+/// Starts a case in its sandbox; all it says goes to `log`.
+pub(crate) fn spawn(case: &Case, dir: &Path, log: &Path, stdin: Stdio) -> std::io::Result<Child> {
+    let output = File::create(log)?;
+    let both = output.try_clone()?;
+    first_stage()
         .env(CASE, case.full_name())
         .env(DIR, dir)
         .env("RUNSIG_TEST_VIEW", format!("{:?}", case.view))
-        .stdin(Stdio::null())
+        .stdin(stdin)
         .stdout(output)
         .stderr(both)
         .spawn()
-        .map_err(|error| error.to_string())?;
+}
+
+fn run_in(case: &Case, dir: &Path, log: &Path) -> Result<Option<i32>, String> {
+    let mut child = spawn(case, dir, log, Stdio::null()).map_err(|error| error.to_string())?;
     let deadline = Instant::now() + case.limit * needs::patience();
     loop {
         if let Some(status) = child.try_wait().map_err(|error| error.to_string())? {

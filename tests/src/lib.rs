@@ -21,6 +21,7 @@ pub mod needs;
 pub mod procs;
 pub mod runtime;
 pub mod sandbox;
+pub mod service;
 pub mod spec;
 pub mod user;
 pub mod version;

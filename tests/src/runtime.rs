@@ -16,7 +16,7 @@ use crate::harness::test_dir;
 pub const LIMIT: Duration = Duration::from_secs(30);
 
 /// What one call gave.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Outcome {
     /// The command line, for messages.
     pub command: String,

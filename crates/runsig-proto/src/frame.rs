@@ -193,7 +193,7 @@ impl Op {
             Self::MemoryPolicy => "setting the memory policy",
             Self::Personality => "setting the personality",
             Self::NoNewPrivs => "setting no_new_privs",
-            Self::Capabilities => "applying capabilities",
+            Self::Capabilities => "unable to apply caps",
             Self::Groups => "setgroups",
             Self::Gid => "setgid",
             Self::Uid => "setuid",

@@ -199,6 +199,7 @@ impl InitError {
             Op::PrepareRoot => write!(f, "error preparing rootfs {subject:?}"),
             Op::SwitchRoot => f.write_str("error jailing process inside rootfs"),
             Op::Rlimit => write!(f, "error setting rlimit type {subject}"),
+            Op::Sysctl if self.errno == Some(Errno::EINVAL) => write!(f, "failed to write sysctl {subject}"),
             Op::Sysctl => write!(f, "open sysctl {subject}"),
             Op::MaskPath => write!(f, "can't mask path {subject:?}"),
             Op::ReadonlyPath => write!(f, "can't make {subject:?} read-only"),

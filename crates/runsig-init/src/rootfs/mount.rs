@@ -99,8 +99,17 @@ fn forbidden(real: &[u8], of_proc: bool) -> Option<&'static CStr> {
 /// Attaches a detached mount at its place, and sets the propagation asked for, in order.
 pub(super) fn attach(m: &Mount, mount: BorrowedFd<'_>, place: BorrowedFd<'_>) -> Result<()> {
     mount::move_mount(mount, place)
+        .map_err(|errno| in_words_of_mount(errno, mount, place))
         .and_then(|()| m.propagation.iter().try_for_each(|flags| switch::propagate(mount, *flags)))
         .map_err(|errno| refused(m, errno))
+}
+
+/// Where a directory meets a file, move_mount(2) says EINVAL; mount(2) says ENOTDIR, which engines know
+/// and explain.
+fn in_words_of_mount(errno: Errno, mount: BorrowedFd<'_>, place: BorrowedFd<'_>) -> Errno {
+    let is_directory = |file| fs::fstat(file).map(|stat| stat.is(fs::S_IFDIR)).ok();
+    let unlike = is_directory(mount) != is_directory(place);
+    if errno == Errno::EINVAL && unlike { Errno::ENOTDIR } else { errno }
 }
 
 /// A file system that is to be made.
