@@ -16,6 +16,8 @@ pub(crate) struct Difference {
     pub(crate) scenarios: &'static [&'static str],
     /// `-` for a line with runc, `+` for one with Runsig; a part of it.
     pub(crate) lines: &'static [(char, &'static str)],
+    /// Whether it shows each time; what depends on who is faster does not.
+    pub(crate) always: bool,
     /// Why.
     #[expect(dead_code, reason = "for the reader, and in the message of an entry without use")]
     pub(crate) reason: &'static str,
@@ -44,6 +46,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     Difference {
         engines: ALL,
         views: BOTH,
+        always: true,
         scenarios: &["surroundings", "exec_is_confined"],
         lines: &[('-', "SigIgn:\t0000000080000000"), ('+', "SigIgn:\t0000000000000000")],
         reason: "signal 32 is ignored by the Go runtime of runc, and its program inherits that; Runsig ignores nothing",
@@ -51,6 +54,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     Difference {
         engines: ALL,
         views: BOTH,
+        always: true,
         scenarios: &["surroundings"],
         lines: &[('-', "tmpfs tmpfs ro"), ('+', "tmpfs tmpfs ro,size=4k,nr_inodes=1")],
         reason: "the tmpfs over a masked directory has no room, as in newer runc",
@@ -58,6 +62,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     Difference {
         engines: &[Kind::Containerd, Kind::Docker, Kind::Cri],
         views: BOTH,
+        always: true,
         scenarios: &["bad_mount"],
         lines: &[('-', "via /proc/self/fd"), ('+', "at \"/etc/passwd\": not a directory")],
         reason: "the same errno and the same advice by the engine; Runsig has no descriptor to name",
@@ -65,6 +70,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     Difference {
         engines: ALL,
         views: BOTH,
+        always: true,
         scenarios: &["bad_sysctl"],
         lines: &[
             ('-', "write /proc/sys/kernel/msgmax: invalid argument"),
@@ -75,6 +81,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     Difference {
         engines: &[Kind::Containerd, Kind::Cri],
         views: BOTH,
+        always: true,
         scenarios: &["bad_directory"],
         lines: &[('-', "mkdir /etc/passwd: not a directory"), ('+', "chdir to cwd")],
         reason: "runc tries to make the directory first; the errno is the same",
@@ -82,6 +89,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     Difference {
         engines: &[Kind::Podman, Kind::Docker],
         views: BOTH,
+        always: true,
         scenarios: &["ulimits"],
         lines: &[('-', "error setting rlimits for ready process"), ('+', "error setting rlimit type 7")],
         reason: "the process sets its limits itself, before it gives up its privileges: no parent has to",
@@ -89,6 +97,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     Difference {
         engines: &[Kind::Podman, Kind::Docker],
         views: BOTH,
+        always: true,
         scenarios: &["oom_score"],
         lines: &[
             ('-', "can't get final child's PID from pipe: EOF"),
@@ -101,6 +110,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     Difference {
         engines: &[Kind::Docker],
         views: BOTH,
+        always: true,
         scenarios: &["privileged"],
         lines: &[('-', "unable to apply caps"), ('+', "during container init: unable to apply caps")],
         reason: "the words of newer runc; where the machine has all capabilities nobody sees them",
@@ -108,13 +118,15 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     Difference {
         engines: &[Kind::Containerd],
         views: BOTH,
+        always: true,
         scenarios: &["kill_unknown"],
         lines: &[('-', "unable to signal init: invalid argument"), ('+', "unknown signal \"99\"")],
         reason: "99 is no signal; Runsig does not have to ask the kernel for that",
     },
     Difference {
-        engines: &[Kind::Podman, Kind::Docker, Kind::Cri],
+        engines: &[Kind::Cri],
         views: &[View::Host],
+        always: true,
         scenarios: &["cpuset"],
         lines: &[
             ('-', "unable to start container process: unable to apply cgroup configuration"),
@@ -123,8 +135,9 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         reason: "no process was to be started yet: Runsig sets the limits first",
     },
     Difference {
-        engines: &[Kind::Docker, Kind::Cri],
+        engines: &[Kind::Cri],
         views: &[View::Host],
+        always: true,
         scenarios: &["update_limits"],
         lines: &[
             ('-', "failed to write \"99\""),
@@ -135,6 +148,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     Difference {
         engines: &[Kind::Docker],
         views: BOTH,
+        always: true,
         scenarios: &["user_and_groups", "groups_by_name"],
         lines: &[('-', "2000(crew)"), ('+', "2000(crew),2000(crew)")],
         reason: "Docker names a group twice, and the kernel is told so, as by newer runc; 1.1 took the second one out",
@@ -142,6 +156,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     Difference {
         engines: PODMAN,
         views: BOTH,
+        always: true,
         scenarios: &["kill_dropped", "stop_of_a_shell"],
         lines: &[('+', "has no handler for SIG")],
         reason: "Runsig warns that the kernel will drop the signal, and podman shows warnings",
@@ -149,20 +164,23 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     Difference {
         engines: PODMAN,
         views: BOTH,
-        scenarios: &["host_pids", "pids_of_another"],
+        always: false,
+        scenarios: &["host_pids", "host_pids_stop", "host_pids_rm", "pids_of_another", "pod"],
         lines: &[('-', "left behind: cgroup")],
         reason: "with runc the cgroup of a container with shared PIDs outlives it; with Runsig it does not",
     },
     Difference {
         engines: &[Kind::Cri],
         views: BOTH,
+        always: true,
         scenarios: &["surroundings"],
         lines: &[('-', "/dev/shm rw,nosuid,nodev,noexec"), ('+', "/dev/shm rw,relatime")],
         reason: "the plugin binds it with `rw`: since 1.2 runc takes that, too, as all the attributes that are wanted",
     },
     Difference {
-        engines: &[Kind::Cri, Kind::Docker],
+        engines: &[Kind::Cri, Kind::Docker, Kind::Podman],
         views: &[View::Host],
+        always: true,
         scenarios: &["surroundings", "unmasked"],
         lines: &[('-', "/sys/fs/cgroup rw,"), ('+', "/sys/fs/cgroup ro,")],
         reason: "cgroup v1 mounted read-only: Runsig makes the tmpfs above the hierarchies read-only, too",
