@@ -42,7 +42,6 @@ fn option(owner: &Owner, option: &Opt<'_>) -> String {
         Opt::NoNewPrivileges => "--security-opt=no-new-privileges".to_string(),
         Opt::Privileged => "--privileged".to_string(),
         Opt::Ulimit(limit) => format!("--ulimit={limit}"),
-        Opt::NoCgroups => "--cgroups=disabled".to_string(),
         Opt::HostPids => "--pid=host".to_string(),
         Opt::HostIpc => "--ipc=host".to_string(),
         Opt::HostUts => "--uts=host".to_string(),

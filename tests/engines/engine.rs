@@ -93,7 +93,6 @@ pub(crate) enum Opt<'a> {
     NoNewPrivileges,
     Privileged,
     Ulimit(&'a str),
-    NoCgroups,
     /// The cgroups are mounted; all engines but ctr do that without being asked.
     Cgroups,
     HostPids,

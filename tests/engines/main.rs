@@ -1,8 +1,9 @@
 //! podman, containerd and Docker with the runtime under test, beside runc: a list of scenarios that
 //! every engine plays with both, and what only Runsig has.
 
+mod beyond;
 mod cannot;
-mod checkpoint;
+
 mod compare;
 mod containerd;
 mod cri;
@@ -60,7 +61,7 @@ const fn world_case(name: &'static str, view: View, body: fn()) -> Case {
 
 fn main() -> ExitCode {
     harness::main_with(
-        &[stopping::CASES, resident::CASES, recovery::CASES, rootless::CASES, checkpoint::CASES],
+        &[stopping::CASES, resident::CASES, recovery::CASES, rootless::CASES, beyond::CASES],
         WORLDS,
         trials,
     )

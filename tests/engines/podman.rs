@@ -36,7 +36,7 @@ impl Podman {
         fs::create_dir_all(dir).expect("mkdir");
         let conf = format!(
             "[containers]\ndefault_ulimits=[\"nofile=1024:4096\",\"nproc=4096:8192\"]\npids_limit=0\n\
-             [engine]\nruntime_supports_json=[\"tested\",\"runc\"]\nruntime_supports_nocgroups=[\"tested\",\"runc\"]\n\
+             [engine]\nruntime_supports_json=[\"tested\",\"runc\"]\nruntime_supports_nocgroup=[\"tested\"]\n\
              [engine.runtimes]\ntested=[\"{}\"]\n",
             Runtime::path().display()
         );
@@ -100,8 +100,8 @@ impl Podman {
     fn begin(&self, owner: &Owner, first: &[&str], container: &Container<'_>) -> Outcome {
         let parent = format!("--cgroup-parent={}", owner.cgroup);
         let mut all = first.to_vec();
-        // A pod has its own, and without cgroups there is none.
-        if !container.has(|option| matches!(option, Opt::InPod(_) | Opt::NoCgroups)) {
+        // A pod has its own.
+        if !container.has(|option| matches!(option, Opt::InPod(_))) {
             all.push(&parent);
         }
         self.call_with(owner.side.name(), &docker_like::run(owner, &all, container))

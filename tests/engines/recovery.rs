@@ -67,6 +67,7 @@ fn after(s: &Session<'_>) {
     if state.contains("running") {
         s.exec("c", Exec::default(), &["echo", "inside"]);
         s.stop("c", 40);
+        s.expect_ended("c");
         s.state("c");
     }
     s.remove("c", true);

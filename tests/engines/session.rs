@@ -157,6 +157,13 @@ impl<'a> Session<'a> {
         state
     }
 
+    /// Waits until the engine no longer shows it as running, without a record.
+    #[track_caller]
+    pub(crate) fn expect_ended(&self, name: &str) {
+        let running = || self.engine.state(&self.owner, name).to_lowercase().contains("running");
+        crate::image::patiently("its end", || !running());
+    }
+
     /// Waits until the state holds a word, without a record.
     #[track_caller]
     pub(crate) fn expect_state(&self, name: &str, word: &str) {

@@ -11,7 +11,7 @@ pub(crate) const LIST: &[Scenario] = list![
     Both: surroundings;
     V2: capabilities, capabilities_of_a_user, seccomp_default, seccomp_unconfined, seccomp_file, no_new_privileges,
         ulimits, user_and_groups, groups_by_name, hostname, sysctl, shm_size, oom_score, privileged, unmasked, devices,
-        user_namespace, directory_and_env, host_namespaces, no_cgroups, own_network;
+        user_namespace, directory_and_env, host_namespaces, own_network;
 ];
 
 const STATUS: &str = "grep -E '^Cap|^NoNewPrivs|^Seccomp|^Groups' /proc/self/status";
@@ -201,12 +201,4 @@ fn host_namespaces(s: &Session<'_>) {
 fn own_network(s: &Session<'_>) {
     let script = "cut -d: -f1 /proc/net/dev; hostname; ping -c 1 -w 5 127.0.0.1 >/dev/null; echo $?";
     s.run_to(0, &Container::script("c", script).with(Opt::OwnNetwork));
-}
-
-fn no_cgroups(s: &Session<'_>) {
-    s.run_to(0, &Container::script("c", "echo out").with(Opt::NoCgroups));
-    s.start(&Container::script("d", TELLS_SIGNAL).with(Opt::NoCgroups));
-    s.pause("d");
-    s.stop("d", 20);
-    s.ends(3, "d");
 }
