@@ -24,7 +24,7 @@ pub(crate) const SKIPPED: u8 = 77;
 /// otherwise is told, and is no failure.
 pub fn main_against_runc(areas: &[&[Case]]) -> ExitCode {
     let kind = Runtime::kind_of(&Runtime::path());
-    run_all(areas, !["runc", "runsig"].contains(&&*kind))
+    run_all(areas, !["runc", "runsig"].contains(&&*kind), &[], Vec::new)
 }
 
 /// The `main` of every other test binary.
@@ -100,6 +100,23 @@ fn difference(failed: &Failed) -> String {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("exit "));
     let line: String = lines.collect::<Vec<_>>().join(" | ").chars().take(400).collect();
     format!("differs from runc: {line}")
+}
+
+/// Waits for the sandbox. When whoever started this was killed, nobody else is left to clean up.
+fn outside() -> ExitCode {
+    // A Ctrl-C is for everybody in front of the terminal: this one has work left then.
+    interruptions().thread_block().expect("sigprocmask");
+    let parent = nix::unistd::getppid();
+    let code = sandbox::enter_namespaces(|| next_stage("init"));
+    if nix::unistd::getppid() != parent {
+        clean_up(&test_dir());
+        let _ = test_dir().parent().map(fs::remove_dir);
+    }
+    code
+}
+
+fn interruptions() -> SigSet {
+    [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect()
 }
 
 fn next_stage(stage: &str) -> Command {
