@@ -68,6 +68,9 @@ impl Sample {
     }
 }
 
+/// Of the verbs that nobody waits for.
+const NO_SLOWER: Target = Target::OfCrun(1.0);
+
 /// All rows.
 pub(crate) const ROWS: &[Row] = &[
     Row { name: "run /bin/true", unit: "ms", target: Target::OfCrun(0.5), share: 100, sample: run_true },
@@ -96,6 +99,10 @@ pub(crate) const ROWS: &[Row] = &[
         sample: delete_force,
     },
     Row { name: "list, 100 containers", unit: "ms", target: Target::OfCrun(0.3), share: 100, sample: list },
+    Row { name: "update, one limit", unit: "ms", target: NO_SLOWER, share: 50, sample: update },
+    Row { name: "pause", unit: "ms", target: NO_SLOWER, share: 50, sample: pause },
+    Row { name: "ps", unit: "ms", target: NO_SLOWER, share: 50, sample: ps },
+    Row { name: "events --stats", unit: "ms", target: NO_SLOWER, share: 50, sample: events },
     Row {
         name: "peak memory of create",
         unit: "KiB",
@@ -182,6 +189,37 @@ fn kill(peer: &Peer) -> Result<Sample, String> {
     sleep(PAUSE);
     // WINCH ends nothing.
     peer.time(&["kill", "resident", "WINCH"]).map(Sample::from)
+}
+
+/// A limit that needs no controller but the one a machine with cgroup v1 beside v2 has left for v2.
+fn update(peer: &Peer) -> Result<Sample, String> {
+    resident(peer)?;
+    let file = peer.workspace.dir.join("resources.json");
+    let limits = r#"{"unified": {"hugetlb.2MB.max": "1073741824"}}"#;
+    fs::write(&file, limits).map_err(|error| format!("{}: {error}", file.display()))?;
+    sleep(PAUSE);
+    peer.time(&["update", "--resources", &file.to_string_lossy(), "resident"]).map(Sample::from)
+}
+
+fn pause(peer: &Peer) -> Result<Sample, String> {
+    resident(peer)?;
+    sleep(PAUSE);
+    let took = peer.time(&["pause", "resident"])?;
+    peer.call(&["resume", "resident"])?;
+    Ok(took.into())
+}
+
+fn ps(peer: &Peer) -> Result<Sample, String> {
+    resident(peer)?;
+    sleep(PAUSE);
+    peer.time(&["ps", "--format", "json", "resident"]).map(Sample::from)
+}
+
+/// crun has no such verb.
+fn events(peer: &Peer) -> Result<Sample, String> {
+    resident(peer)?;
+    sleep(PAUSE);
+    peer.time(&["events", "--stats", "resident"]).map(Sample::from)
 }
 
 fn exec_true(peer: &Peer) -> Result<Sample, String> {

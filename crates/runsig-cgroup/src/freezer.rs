@@ -3,6 +3,7 @@
 //! Owns: v2 `cgroup.freeze`, v1 `freezer.state`, and the wait until it has happened. Both are
 //! bounded. Must not: leave a cgroup half frozen.
 
+use std::cell::RefCell;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -10,12 +11,37 @@ use crate::cgroup::Cgroup;
 use crate::dir::Dir;
 use crate::error::{Error, Result};
 use crate::events::{Events, Watch};
+use crate::paths::Paths;
 
 /// A process in an uninterruptible sleep freezes when it wakes; longer than this nobody waits.
 const BOUND: Duration = Duration::from_secs(10);
 
 const V1: &str = "freezer.state";
 const V2: &str = "cgroup.freeze";
+
+/// Freezers of many containers, one after the other: the hierarchy of the last one stays open.
+#[derive(Debug, Default)]
+pub struct Freezers {
+    mount: RefCell<Option<Dir>>,
+}
+
+impl Freezers {
+    /// The common answer for half the system calls of [`Cgroup::is_frozen`], since `list` asks for every
+    /// container: cgroup v2's file is there and says 0. False says nothing: the long way has to tell.
+    #[must_use]
+    pub fn is_plainly_thawed(&self, paths: &Paths) -> bool {
+        if !paths.is_unified() {
+            return false;
+        }
+        let Some(directory) = &paths.unified else { return false };
+        let mut mount = self.mount.borrow_mut();
+        if mount.as_ref().is_none_or(|mount| mount.path() != directory.mount()) {
+            *mount = Dir::open_mount(directory.mount()).ok();
+        }
+        let value = mount.as_ref().map(|mount| mount.value_below(directory.relative(), V2));
+        value.is_some_and(|value| value.is_ok_and(|value| value == b"0"))
+    }
+}
 
 impl Cgroup {
     /// Freezes every process of the container, and waits until they are.
@@ -46,7 +72,7 @@ impl Cgroup {
     /// # Errors
     /// When the state cannot be read.
     pub fn is_frozen(&self) -> Result<bool> {
-        if self.is_plainly_thawed() {
+        if Freezers::default().is_plainly_thawed(self.paths()) {
             return Ok(false);
         }
         let (dir, unified) = match self.freezer("read freezer state") {
@@ -59,18 +85,6 @@ impl Cgroup {
             Err(error) if error.is_gone() => Ok(false),
             other => other,
         }
-    }
-
-    /// The common answer for half the system calls, since `list` asks for every container: v2's file
-    /// is there and says 0. Anything else is for the long way to tell.
-    fn is_plainly_thawed(&self) -> bool {
-        if !self.paths().is_unified() {
-            return false;
-        }
-        let Some(directory) = &self.paths().unified else { return false };
-        Dir::open_mount(directory.mount())
-            .and_then(|mount| mount.value_below(directory.relative(), V2))
-            .is_ok_and(|value| value == b"0")
     }
 
     /// The directory to freeze, and whether it is a v2 one.

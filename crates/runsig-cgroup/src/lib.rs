@@ -28,6 +28,7 @@ mod walk;
 
 pub use cgroup::{Cgroup, Creation};
 pub use error::{Error, Result};
+pub use freezer::Freezers;
 pub use host::{Hierarchy, Host, MOUNT, Mode};
 pub use members::Member;
 pub use paths::{Directory, Driver, Legacy, MountView, Paths, Request};

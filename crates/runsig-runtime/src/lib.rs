@@ -24,6 +24,7 @@ mod foreground;
 pub mod hooks;
 mod host_mounts;
 mod launch;
+pub mod listing;
 mod net_devices;
 mod notify;
 pub mod options;

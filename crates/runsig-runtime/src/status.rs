@@ -2,16 +2,18 @@
 //!
 //! Owns: the derivation. Must not: store or change anything.
 
+use std::ffi::CStr;
 use std::fmt;
+use std::path::PathBuf;
 
 use runsig_cgroup::Cgroup;
 use runsig_signal::identity::{self, Identity, Life};
 use runsig_signal::zap::{self, Zap};
-use runsig_sys::{Errno, fs};
+use runsig_sys::{BorrowedFd, Errno, fs};
 use serde::{Serialize, Serializer};
 
 use crate::error::{Error, Result};
-use crate::state::Phase;
+use crate::state::{Phase, State};
 use crate::store::{Container, FIFO};
 
 /// The status of runtime-spec runtime.md, with runc's `paused`.
@@ -95,26 +97,36 @@ impl Container {
         if Cgroup::new(self.state.cgroup.clone()).is_frozen()? {
             return Ok(Status::Paused);
         }
-        Ok(if self.waits_for_start()? { Status::Created } else { Status::Running })
-    }
-
-    /// Whether init still reads the exec fifo: a writer can only be opened without blocking while
-    /// there is a reader (fifo(7)), and exec closes init's end.
-    fn waits_for_start(&self) -> Result<bool> {
-        match fs::openat(self.dir.as_fd(), FIFO, fs::O_WRONLY | fs::O_NONBLOCK, 0) {
-            Ok(_) => Ok(true),
-            Err(Errno::ENOENT | Errno::ENXIO) => Ok(false),
-            Err(errno) => Err(Error::io("open exec fifo in", &self.path)(errno)),
-        }
+        let created = waits_for_start(self.dir.as_fd(), FIFO, || self.path.clone())?;
+        Ok(if created { Status::Created } else { Status::Running })
     }
 
     /// Init's PID, 0 when it has ended.
     #[must_use]
     pub fn live_pid(&self, status: Status) -> i32 {
-        match (status, self.state.init) {
-            (Status::Stopped, _) | (_, None) => 0,
-            (_, Some(init)) => init.pid,
-        }
+        live_pid(&self.state, status)
+    }
+}
+
+/// Init's PID, 0 when it has ended.
+pub(crate) fn live_pid(state: &State, status: Status) -> i32 {
+    match (status, state.init) {
+        (Status::Stopped, _) | (_, None) => 0,
+        (_, Some(init)) => init.pid,
+    }
+}
+
+/// Whether init still reads the exec fifo `name`, which is in (or below) `dir`: a writer can only be
+/// opened without blocking while there is a reader (fifo(7)), and exec closes init's end.
+pub(crate) fn waits_for_start(
+    dir: BorrowedFd<'_>,
+    name: &CStr,
+    path: impl FnOnce() -> PathBuf,
+) -> Result<bool> {
+    match fs::openat(dir, name, fs::O_WRONLY | fs::O_NONBLOCK | fs::O_NOFOLLOW, 0) {
+        Ok(_) => Ok(true),
+        Err(Errno::ENOENT | Errno::ENXIO) => Ok(false),
+        Err(errno) => Err(Error::io("open exec fifo in", path())(errno)),
     }
 }
 

@@ -171,9 +171,7 @@ impl Store {
             Err(Errno::ENOENT) => return Err(Error::NotExist),
             Err(errno) => return Err(Error::io("open", path.join("state.json"))(errno)),
         };
-        let bytes = read_all(&file).map_err(Error::io("read", path.join("state.json")))?;
-        let state = serde_json::from_slice(&bytes)
-            .map_err(|e| Error::BadState { path: path.join("state.json"), reason: e.to_string() })?;
+        let state = read_state(&file, || path.join("state.json"))?;
         Ok(Container { path, dir, state })
     }
 
@@ -235,6 +233,15 @@ impl Container {
     pub fn id(&self) -> &str {
         &self.state.id
     }
+}
+
+/// Reads an open state.json.
+pub(crate) fn read_state(file: &OwnedFd, path: impl Fn() -> PathBuf) -> Result<State> {
+    let bytes = read_all(file).map_err(|errno| Error::io("read", path())(errno))?;
+    let bad = |reason: String| Error::BadState { path: path(), reason };
+    // Checked as a whole at once: string by string costs several times as much.
+    let text = std::str::from_utf8(&bytes).map_err(|error| bad(error.to_string()))?;
+    serde_json::from_str(text).map_err(|error| bad(error.to_string()))
 }
 
 /// The whole of a regular file, `EFBIG` when that is more than we ever write. A short read is its end: only

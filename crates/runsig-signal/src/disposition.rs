@@ -134,7 +134,12 @@ impl Dispositions {
     }
     /// Reads the rest for a process whose /proc/PID/status is there already.
     pub(crate) fn from_leader(pid: i32, leader: Status) -> Option<Self> {
-        let threads: Vec<Thread> = procfs::threads(pid).iter().filter_map(|tid| thread(pid, *tid)).collect();
+        let threads: Vec<Thread> = if leader.threads == 1 && !matches!(leader.state, 'Z' | 'X') {
+            // The only thread left is the first one, unless that is dead: it has been read already.
+            vec![Thread { blocked: leader.blocked, waits: waits(pid, pid) }]
+        } else {
+            procfs::threads(pid).iter().filter_map(|tid| thread(pid, *tid)).collect()
+        };
         if threads.is_empty() && leader.state != 'Z' {
             return None;
         }

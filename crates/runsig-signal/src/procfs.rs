@@ -116,23 +116,25 @@ impl Status {
     pub fn of(pid: i32) -> Option<Self> {
         Self::read(&pid.to_string())
     }
-    /// The kernel escapes newlines in the name, so a line is a line.
+    /// The kernel escapes newlines in the name, so a line is a line. In bytes, since most of the file does
+    /// not matter, and a name may be no text.
     fn parse(text: &[u8]) -> Self {
         let mut status = Self { state: '?', ..Self::default() };
-        let text = String::from_utf8_lossy(text);
-        for (key, value) in text.lines().filter_map(|line| line.split_once(':')) {
-            let value = value.trim();
-            let mask = || u64::from_str_radix(value, 16).unwrap_or(0);
+        for line in text.split(|b| *b == b'\n') {
+            let Some(colon) = line.iter().position(|b| *b == b':') else { continue };
+            let (key, value) = line.split_at(colon);
+            let value = || std::str::from_utf8(value.get(1..).unwrap_or_default()).unwrap_or_default().trim();
+            let mask = || u64::from_str_radix(value(), 16).unwrap_or(0);
             match key {
-                "State" => status.state = value.chars().next().unwrap_or('?'),
-                "NSpid" => status.ns_pid = value.split_ascii_whitespace().flat_map(str::parse).collect(),
-                "TracerPid" => status.tracer = value.parse().unwrap_or(0),
-                "Threads" => status.threads = value.parse().unwrap_or(1),
-                "SigPnd" => status.pending = mask(),
-                "ShdPnd" => status.shared_pending = mask(),
-                "SigBlk" => status.blocked = mask(),
-                "SigIgn" => status.ignored = mask(),
-                "SigCgt" => status.caught = mask(),
+                b"State" => status.state = value().chars().next().unwrap_or('?'),
+                b"NSpid" => status.ns_pid = value().split_ascii_whitespace().flat_map(str::parse).collect(),
+                b"TracerPid" => status.tracer = value().parse().unwrap_or(0),
+                b"Threads" => status.threads = value().parse().unwrap_or(1),
+                b"SigPnd" => status.pending = mask(),
+                b"ShdPnd" => status.shared_pending = mask(),
+                b"SigBlk" => status.blocked = mask(),
+                b"SigIgn" => status.ignored = mask(),
+                b"SigCgt" => status.caught = mask(),
                 _ => {}
             }
         }

@@ -87,7 +87,9 @@ fn dispatch(
         return help(Some(name));
     }
     let session = Session::new(invocation, log)?;
-    log.debug(&format!("{name}: {:?}", session.globals));
+    if invocation.debug() {
+        log.debug(&format!("{name}: {:?}", session.globals));
+    }
     verbs::run(name, &session, &args)
 }
 

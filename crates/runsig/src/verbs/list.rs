@@ -1,7 +1,6 @@
 //! `list`: every container under the root.
 
-use runsig_runtime::{Container, State, Status};
-use runsig_signal::zap::Zap;
+use runsig_runtime::listing::{self, Seen};
 
 use super::state::Shown;
 use crate::args::Args;
@@ -15,7 +14,7 @@ pub(super) fn list(session: &Session<'_>, args: &Args) -> Result<()> {
     // Only the JSON has room for what keeps an init that has exited, which takes a look into procfs.
     let found = found(session, matches!(json, Ok(true)))?;
     let owners = Owners::new();
-    let shown: Vec<Shown<'_>> = found.iter().map(|found| found.shown(&owners)).collect();
+    let shown: Vec<Shown<'_>> = found.iter().map(|seen| owners.shown(seen)).collect();
     if args.flag("quiet") {
         return output::print(&ids(&shown));
     }
@@ -25,44 +24,30 @@ pub(super) fn list(session: &Session<'_>, args: &Args) -> Result<()> {
     output::print(&as_table(&shown))
 }
 
-/// A container as it was looked at. Nothing of it is open any more: there may be more containers
-/// than one process may have descriptors.
-struct Found {
-    state: State,
-    status: Status,
-    pid: i32,
-    exiting: Option<Zap>,
-}
-
-impl Found {
-    fn look(container: Container, closely: bool) -> Result<Self> {
-        let (status, exiting) =
-            if closely { container.status_and_zap()? } else { (container.status()?, None) };
-        Ok(Self { pid: container.live_pid(status), state: container.state, status, exiting })
-    }
-
-    fn shown(&self, owners: &Owners) -> Shown<'_> {
-        let shown = Shown::with(&self.state, self.status, self.pid, owners.name(self.state.owner));
-        Shown { exiting: self.exiting.clone(), ..shown }
+impl Owners {
+    fn shown<'a>(&self, seen: &'a Seen) -> Shown<'a> {
+        let shown = Shown::with(&seen.state, seen.status, seen.pid, self.name(seen.state.owner));
+        Shown { exiting: seen.exiting.clone(), ..shown }
     }
 }
 
-fn found(session: &Session<'_>, closely: bool) -> Result<Vec<Found>> {
+fn found(session: &Session<'_>, closely: bool) -> Result<Vec<Seen>> {
     let root = session.store.root();
     let ids = session.store.ids()?;
     if ids.is_empty() && !session.root_is_default {
         // A root somebody asked for has to be there.
         std::fs::metadata(root).map_err(|error| Failure::io("open", root, &error))?;
     }
-    Ok(ids.iter().filter_map(|id| look(session, id, closely)).collect())
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let seen = listing::look_at(&session.store, &ids, closely)?;
+    Ok(ids.iter().zip(seen).filter_map(|(id, seen)| warned(session, id, seen)).collect())
 }
 
 /// One bad container must not hide the others.
-fn look(session: &Session<'_>, id: &str, closely: bool) -> Option<Found> {
-    let warn =
-        |what: &str, error: &dyn std::fmt::Display| session.log.warning(&format!("{what} {id}: {error}"));
-    let container = session.store.load(id).map_err(|error| warn("load container", &error)).ok()?;
-    Found::look(container, closely).map_err(|error| warn("status for", &error)).ok()
+fn warned(session: &Session<'_>, id: &str, seen: runsig_runtime::Result<Seen>) -> Option<Seen> {
+    seen.map_err(|error| session.log.warning(&format!("load container {id}: {error}"))).ok()
 }
 
 fn ids(shown: &[Shown<'_>]) -> String {
