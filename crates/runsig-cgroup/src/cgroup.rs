@@ -113,9 +113,10 @@ impl Cgroup {
         (self.paths.legacy, self.v1) = kept.into_iter().unzip();
         match self.create_unified(need, is_hybrid, leaves) {
             Ok(()) => Ok(creation),
-            Err(error) if is_hybrid && self.may_go_without() && error.is_permission() => {
+            // The v1 hierarchies do the work; runc does not even tell that this one is missing.
+            Err(error) if is_hybrid && self.paths.rootless && error.is_permission() => {
                 self.paths.unified = None;
-                Ok(Creation::Without)
+                Ok(if self.paths.explicit { creation } else { Creation::Without })
             }
             // Processes in it are no reason to go without it.
             Err(error) if !is_hybrid && self.may_go_without() && error.errno().is_some() => {
