@@ -19,7 +19,7 @@ fn policies_by_annotation() {
         ("dev.runsig.kill.scope", "others-first", "must be init or all"),
         ("dev.runsig.kill.rewrite", "TERM", "is not SIGNAL=SIGNAL"),
         ("dev.runsig.kill.rewrite", "TERM=", "unknown signal \"\""),
-        ("dev.runsig.kill.rewrite", "TERM=INT,TERM=HUP", "SIGTERM is replaced twice"),
+        ("dev.runsig.kill.rewrite", "TERM=INT,TERM=HUP", "\"TERM\" is replaced twice"),
         ("dev.runsig.kill.rewrite", "KILL=TERM", "SIGKILL cannot be replaced"),
         ("dev.runsig.kill.rewrite", "TERM=FOO", "unknown signal \"FOO\""),
     ] {
