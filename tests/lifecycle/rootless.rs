@@ -7,7 +7,7 @@ use std::process::Command;
 
 use runsig_tests::runtime::{Runtime, finish};
 use runsig_tests::user::{ID, SUB_IDS, User, give, map};
-use runsig_tests::{Bundle, Case, Outcome, cases, cgroup, json, require_runsig, spec, wait};
+use runsig_tests::{Bundle, Case, Outcome, cases, cgroup, json, require_runsig, skip, spec, wait};
 
 /// The tests of this file.
 pub const CASES: &[Case] = cases![
@@ -16,7 +16,7 @@ pub const CASES: &[Case] = cases![
         a_cgroup_that_is_asked_for_must_be_there, cgroups_may_be_missing_only_for_the_rootless,
         root_of_a_user_namespace_may_go_without_cgroups, shared_pids_without_a_cgroup,
         shared_pids_in_a_delegated_cgroup, the_state_is_sticky;
-    Host "rootless": runs_what_spec_writes, every_verb_without_a_cgroup;
+    Host "rootless": runs_what_spec_writes, every_verb_without_a_cgroup, v1_is_enough_on_a_hybrid_host;
     V1 "rootless": every_verb_without_a_cgroup;
 ];
 
@@ -268,4 +268,21 @@ fn the_state_is_sticky() {
     command.env("XDG_RUNTIME_DIR", gone.join("run")).args(["list", "-q"]);
     assert_eq!(finish(command, wait::SOON).ok().text(), "");
     assert!(Path::new(&gone).exists(), "it is made");
+}
+
+/// The v1 hierarchies are the user's, the v2 one beside them is not: runc passes over that.
+fn v1_is_enough_on_a_hybrid_host() {
+    if cgroup::is_pure_v2() {
+        skip("no cgroup v1 here");
+    }
+    let user = User::new();
+    let tag = runsig_tests::harness::tag();
+    for root in cgroup::hierarchies().iter().filter(|root| !root.join("cgroup.controllers").exists()) {
+        let dir = root.join(&tag);
+        std::fs::create_dir_all(&dir).expect("mkdir");
+        give(&dir);
+    }
+    let path = format!("/{tag}/c");
+    let bundle = user.bundle("echo ran").with(|config| config["linux"]["cgroupsPath"] = json!(path));
+    assert_eq!(user.run(&[], &bundle).ok().text(), "ran");
 }
