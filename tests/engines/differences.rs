@@ -166,7 +166,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         views: BOTH,
         always: false,
         scenarios: &["host_pids", "host_pids_stop", "host_pids_rm", "pids_of_another", "pod"],
-        lines: &[('-', "left behind: cgroup")],
+        lines: &[('-', "left behind: cgroup"), ('-', "Failed to remove cgroup (will retry)")],
         reason: "with runc the cgroup of a container with shared PIDs outlives it; with Runsig it does not",
     },
     Difference {
