@@ -132,8 +132,8 @@ fn problem(container: &Container, row: &Row) -> Option<String> {
 
 /// Engines read the message of the last line whose level is error.
 fn log_problem(log: &str, words: &[String]) -> Option<String> {
-    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let Some(last) = lines.filter(|line| line["level"] == "error").next_back() else {
+    let mut lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let Some(last) = lines.rfind(|line| line["level"] == "error") else {
         return Some(format!("no error in the log: {log:?}"));
     };
     let message = last["msg"].as_str().unwrap_or_default();
