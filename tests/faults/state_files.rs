@@ -9,7 +9,7 @@ use nix::unistd::mkfifo;
 use runsig_tests::leftovers::Before;
 use runsig_tests::{Case, Container, cases, procs, wait};
 
-use crate::world::{Told as _, running, sleeper};
+use crate::world::{Told as _, bring_to_its_end, running, sleeper};
 
 /// The tests of this file.
 pub const CASES: &[Case] = cases![
@@ -124,10 +124,7 @@ fn delete_force_does_not_lose_a_running_one() {
 fn delete_force_of_one_whose_processes_are_gone() {
     let container = Container::new(sleeper());
     let before = Before::now(&container.runtime);
-    container.create().ok();
-    container.start().ok();
-    container.kill("KILL").ok();
-    container.expect_status("stopped");
+    bring_to_its_end(&container);
     fs::write(state_file(&container), "{").expect("write");
     let _ = container.delete().fails(1, &["state.json"]).one_line();
     container.delete_force().ok();

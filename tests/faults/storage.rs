@@ -9,7 +9,7 @@ use nix::unistd::mkfifo;
 use runsig_tests::leftovers::Before;
 use runsig_tests::{Case, Container, cases, procs, require_runsig};
 
-use crate::world::{fill, remount, running, says, sleeper, small_state, while_full};
+use crate::world::{bring_up, fill, remount, running, says, sleeper, small_state, while_full};
 
 /// The tests of this file.
 pub const CASES: &[Case] = cases![
@@ -73,9 +73,7 @@ fn verbs_on_a_full_disk() {
     let container = Container::new(sleeper());
     small_state(&container.runtime, "size=64k");
     let before = Before::now(&container.runtime);
-    container.create().ok();
-    container.start().ok();
-    let _ = container.wait_for_file("/up");
+    bring_up(&container);
     let filler = fill(&container.runtime.root);
     assert_eq!(container.status(), "running");
     container.runtime.call(&["list"]).ok();
@@ -148,9 +146,7 @@ fn verbs_in_a_read_only_root() {
     let container = Container::new(sleeper());
     small_state(&container.runtime, "size=64k");
     let before = Before::now(&container.runtime);
-    container.create().ok();
-    container.start().ok();
-    let _ = container.wait_for_file("/up");
+    bring_up(&container);
     remount(&container.runtime.root, true);
     assert_eq!(container.status(), "running");
     container.runtime.call(&["exec", container.id(), "true"]).ok();

@@ -6,7 +6,7 @@ use nix::unistd::Pid;
 use runsig_tests::leftovers::Before;
 use runsig_tests::{Case, Container, cases, cgroup, json, procs, require_runsig, wait};
 
-use crate::world::{running, says, sleeper};
+use crate::world::{bring_to_its_end, bring_up, running, says, sleeper};
 
 /// The tests of this file.
 pub const CASES: &[Case] = cases![
@@ -30,10 +30,8 @@ fn call(container: &Container, words: &[&str]) -> runsig_tests::Outcome {
 fn bundle_of_a_running_one() {
     let container = Container::new(sleeper());
     let before = Before::now(&container.runtime);
-    container.create().ok();
-    container.start().ok();
+    bring_up(&container);
     let pid = container.pid();
-    let _ = container.wait_for_file("/up");
     remove_bundle(&container);
     let id = container.id();
     assert_eq!(call(&container, &["state", id]).ok().json()["status"], "running");
@@ -86,10 +84,7 @@ fn remove_cgroups(container: &Container) {
 fn cgroup_of_a_stopped_one() {
     let container = Container::new(sleeper());
     let before = Before::now(&container.runtime);
-    container.create().ok();
-    container.start().ok();
-    container.kill("KILL").ok();
-    container.expect_status("stopped");
+    bring_to_its_end(&container);
     remove_cgroups(&container);
     assert_eq!(container.status(), "stopped");
     container.runtime.call(&["list"]).ok();

@@ -21,6 +21,21 @@ pub(crate) fn running() -> Container {
     container
 }
 
+/// Creates and starts a [`sleeper`], and waits until its program runs.
+pub(crate) fn bring_up(container: &Container) {
+    container.create().ok();
+    container.start().ok();
+    let _ = container.wait_for_file("/up");
+}
+
+/// Creates and starts a [`sleeper`], and kills it: it is `stopped` afterwards, and still there.
+pub(crate) fn bring_to_its_end(container: &Container) {
+    container.create().ok();
+    container.start().ok();
+    container.kill("KILL").ok();
+    container.expect_status("stopped");
+}
+
 /// Puts a small tmpfs over the state directory, before anything is in it.
 pub(crate) fn small_state(runtime: &Runtime, options: &str) {
     let none: MsFlags = MsFlags::empty();

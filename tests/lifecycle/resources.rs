@@ -4,7 +4,6 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use runsig_tests::leftovers::Before;
 use runsig_tests::sandbox::{self, require_v1_controller};
 use runsig_tests::spec::set_user_namespace;
 use runsig_tests::{
@@ -34,12 +33,7 @@ fn value(container: &Container, file: &str) -> String {
 #[track_caller]
 fn refused(resources: Value) -> String {
     not_crun("leaves cgroups behind, or passes over it");
-    let container = Container::new(sleeper(resources));
-    let before = Before::now(&container.runtime);
-    let outcome = container.create();
-    assert_ne!(outcome.code, 0, "{outcome:#?}");
-    before.assert_clean(&container.runtime, &container.bundle);
-    outcome.stderr
+    Container::new(sleeper(resources)).create_refused()
 }
 
 fn not_crun(why: &str) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::bundle::Bundle;
+use crate::leftovers::Before;
 use crate::runtime::{LIMIT, Outcome, Running, Runtime, finish};
 use crate::{procs, wait};
 
@@ -93,6 +94,16 @@ impl Container {
     #[must_use]
     pub fn create(&self) -> Outcome {
         self.verb("create", &[])
+    }
+
+    /// A `create` that fails and leaves nothing behind: what it said.
+    #[track_caller]
+    pub fn create_refused(&self) -> String {
+        let before = Before::now(&self.runtime);
+        let outcome = self.create();
+        assert_ne!(outcome.code, 0, "should have been refused: {outcome:#?}");
+        before.assert_clean(&self.runtime, &self.bundle);
+        outcome.stderr
     }
 
     /// `start`.

@@ -2,7 +2,6 @@
 
 use std::fs;
 
-use runsig_tests::leftovers::Before;
 use runsig_tests::{Case, Container, Value, cases, json, needs, require_runsig, skip};
 
 use crate::{sleeper, value};
@@ -24,12 +23,7 @@ fn running(controllers: &[&str], resources: Value) -> Container {
 /// A `create` that fails and leaves nothing; what it said.
 fn refused(controllers: &[&str], resources: Value) -> String {
     needs::controllers(controllers);
-    let container = Container::new(sleeper(resources));
-    let before = Before::now(&container.runtime);
-    let outcome = container.create();
-    assert_ne!(outcome.code, 0, "{outcome:#?}");
-    before.assert_clean(&container.runtime, &container.bundle);
-    outcome.stderr
+    Container::new(sleeper(resources)).create_refused()
 }
 
 fn memory() {
