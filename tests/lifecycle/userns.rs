@@ -12,7 +12,8 @@ use runsig_tests::{Bundle, Case, Container, cases, harness, json, procs, require
 pub const CASES: &[Case] = cases![
     V2 "userns": root_inside_is_nobody_outside, maps_are_written, files_belong_to_the_map, lifecycle_leaves_nothing,
         devices_are_bound, joined_by_path, setgroups_is_denied_to_nobody, user_inside,
-        idmapped_bind, idmapped_with_own_maps, idmapped_recursive, terminal_inside, sysctl_inside;
+        idmapped_bind, idmapped_with_own_maps, idmapped_bind_of_an_earlier_mount, idmapped_recursive,
+        terminal_inside, sysctl_inside;
     V1 "userns": root_inside_is_nobody_outside, lifecycle_leaves_nothing;
 ];
 
@@ -143,6 +144,34 @@ fn idmapped_with_own_maps() {
         );
     });
     assert_eq!(output, "700000:700000");
+}
+
+/// A bind, and an idmapped one of a directory that the first brings into the rootfs; its source is
+/// given as the host sees it. Whoever may not walk to the first source gets there all the same.
+fn idmapped_bind_of_a_bind(bundle: Bundle) -> String {
+    let source = owned_source(1000);
+    fs::set_permissions(&source, fs::Permissions::from_mode(0o700)).expect("chmod");
+    let rootfs = bundle.rootfs().to_str().expect("utf-8").to_string();
+    let container = Container::new(bundle.with(|config| {
+        let maps = json!([{"containerID": 1000, "hostID": BASE, "size": 1}]);
+        config["process"]["args"] = json!(["stat", "-c", "%u", "/again/file"]);
+        add_mount(
+            config,
+            json!({"destination": "/mnt", "type": "bind", "source": source, "options": ["bind"]}),
+        );
+        add_mount(
+            config,
+            json!({"destination": "/again", "type": "bind", "source": format!("{rootfs}/mnt/sub"),
+            "options": ["rbind"], "uidMappings": maps, "gidMappings": maps}),
+        );
+    }));
+    container.run().ok().text().to_owned()
+}
+
+fn idmapped_bind_of_an_earlier_mount() {
+    require_runsig("idmapped mounts came to runc in 1.2");
+    assert_eq!(idmapped_bind_of_a_bind(bundle("")), "0");
+    assert_eq!(idmapped_bind_of_a_bind(Bundle::new()), BASE.to_string());
 }
 
 fn idmapped_recursive() {

@@ -50,7 +50,7 @@ fn make_root(plan: &InitPlan, procfs: &mut ProcFs, sync: &Sync) -> Result<()> {
         console::set_up(plan, |_| Ok(()))?;
         return set_kernel(plan, procfs);
     }
-    let mut prepared = rootfs::prepare(plan)?;
+    let mut prepared = rootfs::prepare(plan, sync)?;
     // Where runc runs createContainer hooks, and hooks rely on it.
     fs::fchdir(prepared.root()).during_at(Op::PrepareRoot, c"/")?;
     run_hooks(plan, sync)?;

@@ -13,7 +13,7 @@ use crate::error::{During, Failure, Result};
 use crate::words::Text;
 
 /// The runtime's end of the conversation, for as long as it listens.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Sync {
     socket: Option<OwnedFd>,
 }
@@ -49,6 +49,15 @@ impl Sync {
             ToInit::Go { state } => Ok(state),
             ToInit::Plan { .. } => Err(Failure::new(Op::Sync, Errno::EPROTO)),
         }
+    }
+
+    /// Asks for the tree of an idmapped bind, the plan's mount of this number.
+    ///
+    /// # Errors
+    /// [`Op::Sync`], also when the runtime is gone.
+    pub fn tree(&self, mount: u32) -> Result<OwnedFd> {
+        self.send(&FromInit::Tree { mount })?;
+        frame::receive_tree(self.socket()?).during(Op::Sync)
     }
 
     /// Hangs up: the runtime takes it for success.

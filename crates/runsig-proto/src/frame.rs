@@ -3,6 +3,8 @@
 //! The conversation, in order (`->` from the runtime, `<-` from the init):
 //! ```text
 //! -> Plan                     always first
+//! <- Tree { mount }           for each idmapped bind mount, in its turn
+//! -> a byte with a descriptor the detached tree to attach
 //! <- Hooks                    namespaces are made; only if the plan asks for runtime hooks
 //! -> Go { state }             after prestart and createRuntime hooks have run
 //! <- SeccompListener { fd }   only with a notify filter; the runtime copies it by pidfd_getfd
@@ -21,7 +23,7 @@ use alloc::ffi::CString;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use runsig_sys::{BorrowedFd, Errno, fs, net};
+use runsig_sys::{BorrowedFd, Errno, OwnedFd, fs, net};
 
 use crate::plan::InitPlan;
 use crate::wire::{Wire, decode, encode, wire_enum};
@@ -66,6 +68,12 @@ wire_enum! {
             /// The error number; 0 where there is none.
             errno: i32,
         } = 4,
+        /// An idmapped bind mount has its turn: what it shows may be a mount made just before it, and only the
+        /// runtime may shift its owners. It answers by [`send_tree`].
+        Tree {
+            /// Which of the plan's mounts.
+            mount: u32,
+        } = 5,
     }
 }
 
@@ -238,6 +246,29 @@ pub fn send<T: Wire>(sock: BorrowedFd<'_>, message: &T) -> Result<(), Errno> {
         rest = rest.get(sent..).unwrap_or_default();
     }
     Ok(())
+}
+
+/// The byte that a tree comes with.
+const TREE: u8 = b't';
+
+/// Answers [`FromInit::Tree`].
+///
+/// # Errors
+/// As sendmsg(2).
+pub fn send_tree(sock: BorrowedFd<'_>, tree: BorrowedFd<'_>) -> Result<(), Errno> {
+    net::send_with_fds(sock, &[TREE], &[tree]).map(|_| ())
+}
+
+/// Receives the answer to [`FromInit::Tree`].
+///
+/// # Errors
+/// `ECONNRESET` when the other side is gone, `EPROTO` for anything but a tree; as recvmsg(2).
+pub fn receive_tree(sock: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    let (mut byte, mut fds) = ([0u8], [None]);
+    match net::recv_with_fds(sock, &mut byte, &mut fds)? {
+        0 => Err(Errno::ECONNRESET),
+        _ => fds.into_iter().flatten().next().filter(|_| byte == [TREE]).ok_or(Errno::EPROTO),
+    }
 }
 
 /// Receives one message; `None` when the other side is gone.

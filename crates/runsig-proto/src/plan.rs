@@ -186,9 +186,8 @@ wire_enum! {
             source: CString,
             /// With the mounts below it.
             recursive: bool,
-            /// A detached tree the runtime has made of it already (idmapped mounts, and sources
-            /// that a user namespace could not reach), or -1. An idmapped one is told by
-            /// `ATTR_IDMAP` in the mount's `set`.
+            /// A detached tree the runtime has made of it already (sources that a user namespace could not
+            /// reach), or -1. With `ATTR_IDMAP` in the mount's `set` the init asks for it in its turn.
             tree: i32,
         } = 1,
         /// A new file system.

@@ -1,14 +1,16 @@
 //! What the runtime does when an init that is setting up asks for it.
 //!
-//! Owns: hooks and seccomp listeners. Must not: hold the conversation ([`crate::talk`]).
+//! Owns: hooks, seccomp listeners, trees of idmapped mounts. Must not: hold the conversation ([`crate::talk`]).
 
 use runsig_spec::Plan;
+use runsig_sys::BorrowedFd;
 use runsig_sys::process;
 use runsig_sys::spawn::Child;
 
 use crate::child::{main_process, pid_inside};
 use crate::error::{Error, Result};
 use crate::hooks;
+use crate::host_mounts;
 use crate::notify;
 use crate::state::State;
 use crate::status::Status;
@@ -45,5 +47,9 @@ impl Listener for Answers<'_> {
         };
         let state = self.state.oci(Status::Creating, self.child.pid);
         notify::send_seccomp_listener(listener, fd.map_err(failed(pid))?.as_fd(), pid, &state)
+    }
+
+    fn tree(&mut self, sync: BorrowedFd<'_>, mount: u32) -> Result<()> {
+        host_mounts::send_tree(self.plan, mount, self.child.pidfd.as_fd(), sync)
     }
 }

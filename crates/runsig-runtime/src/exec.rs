@@ -290,7 +290,7 @@ fn running_init(state: &State) -> Result<ProcessFd> {
     identity::open(&init)?.ok_or(Error::NotRunning(None))
 }
 
-/// An exec has no hooks of the runtime's, but its filter may have a listener.
+/// An exec has no hooks of the runtime's and no mounts, but its filter may have a listener.
 struct Answers<'a> {
     container: &'a Container,
     child: &'a Child,
@@ -299,6 +299,10 @@ struct Answers<'a> {
 impl Listener for Answers<'_> {
     fn hooks(&mut self) -> Result<Vec<u8>> {
         Ok(Vec::new())
+    }
+
+    fn tree(&mut self, _: BorrowedFd<'_>, _: u32) -> Result<()> {
+        Err(Error::Invalid("the init of an exec wants a mount".to_owned()))
     }
 
     fn seccomp_listener(&mut self, number: i32) -> Result<()> {

@@ -1,23 +1,26 @@
 //! Mount sources that only the host side can open: idmapped trees, and binds for a container
 //! whose user could not reach them.
 //!
-//! Owns: making detached trees. Must not: attach them; that is the init's business.
+//! Owns: making detached trees, before the init runs or, for an idmapped bind, when it asks: its source
+//! may be a mount that the init has just made. Must not: attach them; that is the init's business.
 
 use std::ffi::CStr;
 use std::path::PathBuf;
 
+use runsig_proto::frame;
 use runsig_proto::plan::{Mount, MountWhat};
 use runsig_spec::Plan;
 use runsig_spec::plan::{HostMount, IdMapping};
+use runsig_sys::fork::fork;
 use runsig_sys::mount::{self, ATTR_IDMAP, AttrChange};
-use runsig_sys::process::CLONE_NEWUSER;
-use runsig_sys::{Errno, OwnedFd, fd, fs};
+use runsig_sys::process::{self, CLONE_NEWNS, CLONE_NEWUSER, ExitStatus, WaitFor};
+use runsig_sys::{BorrowedFd, Errno, OwnedFd, fd, fs};
 
 use crate::error::{Error, InitError, Result};
 use crate::store::c_path;
 use crate::userns;
 
-/// Makes every tree the plan asks for and enters its descriptor in the plan.
+/// Makes every tree the init cannot ask for in time, and enters its descriptor in the plan.
 /// The descriptors have to stay open until the init has inherited them.
 ///
 /// # Errors
@@ -30,6 +33,11 @@ pub(crate) fn open_trees(plan: &mut Plan) -> Result<Vec<OwnedFd>> {
         let Some(mount) = plan.init.rootfs.as_mut().and_then(|r| r.mounts.get_mut(host.index)) else {
             continue;
         };
+        if host.idmap && matches!(mount.what, MountWhat::Bind { .. }) {
+            // The init asks in this mount's turn: see [`send_tree`].
+            mount.set |= ATTR_IDMAP;
+            continue;
+        }
         let tree = match make_tree(mount, host, &owner) {
             Ok(tree) => tree,
             // The init tries by itself, and reports what is wrong then. Without privilege we may
@@ -38,10 +46,6 @@ pub(crate) fn open_trees(plan: &mut Plan) -> Result<Vec<OwnedFd>> {
             Err(_) if !host.idmap => continue,
             Err(error) => return Err(error),
         };
-        if host.idmap {
-            // So that the init knows that no tree of its own would do.
-            mount.set |= ATTR_IDMAP;
-        }
         match &mut mount.what {
             MountWhat::Bind { tree: slot, .. } | MountWhat::FileSystem { tree: slot, .. } => {
                 *slot = tree.raw()
@@ -52,6 +56,33 @@ pub(crate) fn open_trees(plan: &mut Plan) -> Result<Vec<OwnedFd>> {
     }
     plan.host_mounts = wanted;
     Ok(trees)
+}
+
+/// Makes the tree of an idmapped bind in the mount namespace that `init` is in by now, and sends it
+/// over its sync socket. The work is a copy of ours: who enters a mount namespace loses sight of its own.
+///
+/// # Errors
+/// As a mount that fails in the init: source, destination, error number.
+pub(crate) fn send_tree(plan: &Plan, number: u32, init: BorrowedFd<'_>, sync: BorrowedFd<'_>) -> Result<()> {
+    let at = |host: &&HostMount| host.idmap && u32::try_from(host.index) == Ok(number);
+    let mounts = plan.init.rootfs.as_ref().map_or(&[][..], |rootfs| &rootfs.mounts);
+    let (Some(host), Some(mount)) = (plan.host_mounts.iter().find(at), mounts.get(number as usize)) else {
+        return Err(Error::Invalid(format!("the init asks for mount {number}, which is not idmapped")));
+    };
+    let namespace = Owner::of(host, plan).namespace()?;
+    let failed = |errno| failed(mount, errno);
+    let Some(copy) = fork().map_err(failed)? else {
+        let sent = process::setns(init, CLONE_NEWNS)
+            .and_then(|()| clone_tree(mount))
+            .and_then(|tree| shift(&tree, &namespace, host.recursive_idmap).map(|()| tree))
+            .and_then(|tree| frame::send_tree(sync, tree.as_fd()));
+        process::exit(sent.map_or_else(Errno::raw, |()| 0))
+    };
+    match process::wait(WaitFor::Pid(copy), false).map_err(failed)? {
+        Some((_, ExitStatus::Exited(0))) => Ok(()),
+        Some((_, ExitStatus::Exited(errno))) => Err(failed(Errno::from_raw(errno))),
+        _ => Err(failed(Errno::ECANCELED)),
+    }
 }
 
 /// Whose IDs an idmapped mount shows.
@@ -84,32 +115,37 @@ impl Owner {
     }
 }
 
+fn failed(mount: &Mount, errno: Errno) -> Error {
+    Error::Init(InitError {
+        op: runsig_proto::Op::Mount,
+        subject: mount.destination.to_string_lossy().into_owned(),
+        detail: mount.source.to_string_lossy().into_owned(),
+        errno: Some(errno),
+    })
+}
+
 fn make_tree(mount: &Mount, host: &HostMount, owner: &Owner) -> Result<OwnedFd> {
-    let failed = |errno: Errno| {
-        Error::Init(InitError {
-            op: runsig_proto::Op::Mount,
-            subject: mount.destination.to_string_lossy().into_owned(),
-            detail: mount.source.to_string_lossy().into_owned(),
-            errno: Some(errno),
-        })
-    };
-    let tree = match &mount.what {
+    let tree = clone_tree(mount).map_err(|errno| failed(mount, errno))?;
+    if host.idmap {
+        let namespace = owner.namespace()?;
+        shift(&tree, &namespace, host.recursive_idmap).map_err(|errno| failed(mount, errno))?;
+    }
+    Ok(tree)
+}
+
+fn clone_tree(mount: &Mount) -> runsig_sys::Result<OwnedFd> {
+    match &mount.what {
         MountWhat::Bind { source, recursive, .. } => mount::open_tree(fd::CWD, source, *recursive),
         MountWhat::FileSystem { fstype, source, options, .. } => new_file_system(fstype, source, options),
         MountWhat::Cgroup { .. } => Err(Errno::EINVAL),
     }
-    .map_err(failed)?;
-    if host.idmap {
-        let namespace = owner.namespace()?;
-        let change = AttrChange {
-            set: ATTR_IDMAP,
-            userns: Some(namespace.as_fd()),
-            recursive: host.recursive_idmap,
-            ..AttrChange::default()
-        };
-        mount::mount_setattr(tree.as_fd(), &change).map_err(failed)?;
-    }
-    Ok(tree)
+}
+
+/// Shows a detached tree's owners through the maps of a user namespace.
+fn shift(tree: &OwnedFd, namespace: &OwnedFd, recursive: bool) -> runsig_sys::Result<()> {
+    let userns = Some(namespace.as_fd());
+    let change = AttrChange { set: ATTR_IDMAP, userns, recursive, ..AttrChange::default() };
+    mount::mount_setattr(tree.as_fd(), &change)
 }
 
 fn new_file_system(

@@ -15,6 +15,8 @@ pub(crate) trait Listener {
     fn hooks(&mut self) -> Result<Vec<u8>>;
     /// The init has loaded a filter with a listener, at this number of its descriptors.
     fn seccomp_listener(&mut self, fd: i32) -> Result<()>;
+    /// Send the init the tree of an idmapped bind, this one of the plan's mounts.
+    fn tree(&mut self, sync: BorrowedFd<'_>, mount: u32) -> Result<()>;
 }
 
 /// Answers the init until it says that it is ready.
@@ -33,6 +35,7 @@ pub(crate) fn until_ready(sync: BorrowedFd<'_>, listener: &mut dyn Listener) -> 
                 listener.seccomp_listener(fd)?;
                 go(sync, Vec::new())?;
             }
+            Some(FromInit::Tree { mount }) => listener.tree(sync, mount)?,
             Some(failed @ FromInit::Failed { .. }) => return Err(failure(failed)),
             None => return Err(died()),
         }
@@ -63,7 +66,7 @@ pub(crate) fn until_exec(sync: BorrowedFd<'_>, listener: &mut dyn Listener) -> R
                 go(sync, Vec::new())?;
             }
             Some(failed @ FromInit::Failed { .. }) => return Err(failure(failed)),
-            Some(FromInit::Ready | FromInit::Hooks) => {}
+            Some(FromInit::Ready | FromInit::Hooks | FromInit::Tree { .. }) => {}
         }
     }
 }

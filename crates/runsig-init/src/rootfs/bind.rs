@@ -34,7 +34,11 @@ pub(super) fn mount(
     tree: i32,
 ) -> Result<OwnedFd> {
     let fail = |errno| refused(m, errno);
-    let (tree, ours) = source_tree(m, source, recursive, tree).map_err(fail)?;
+    let (tree, ours) = if m.set & ATTR_IDMAP == 0 {
+        source_tree(source, recursive, tree).map_err(fail)?
+    } else {
+        (ctx.sync.tree(ctx.turn)?, false)
+    };
     let is_directory = fs::fstat(tree.as_fd()).map_err(fail)?.is(fs::S_IFDIR);
     let (magic, _) = fs::fstatfs(tree.as_fd()).map_err(fail)?;
     let make = if is_directory { Make::Directory } else { Make::File };
@@ -48,16 +52,10 @@ pub(super) fn mount(
 
 /// The detached tree to bind, and whether we made it. In a user namespace a tree of our own is
 /// better than the host's, wherever we can reach the source: its attributes are locked, so that
-/// the container cannot undo a `nosuid` or `ro` of the host. An idmapped one only the host makes.
-fn source_tree(
-    m: &Mount,
-    source: &CStr,
-    recursive: bool,
-    tree: i32,
-) -> core::result::Result<(OwnedFd, bool), Errno> {
+/// the container cannot undo a `nosuid` or `ro` of the host.
+fn source_tree(source: &CStr, recursive: bool, tree: i32) -> core::result::Result<(OwnedFd, bool), Errno> {
     let given = (tree >= 0).then(|| OwnedFd::from_raw(tree));
-    let wanted = given.is_some() && m.set & ATTR_IDMAP != 0;
-    match (given, if wanted { Err(Errno::EPERM) } else { mount::open_tree(CWD, source, recursive) }) {
+    match (given, mount::open_tree(CWD, source, recursive)) {
         (_, Ok(own)) => Ok((own, true)),
         (Some(given), Err(_)) => Ok((given, false)),
         (None, Err(errno)) => Err(errno),

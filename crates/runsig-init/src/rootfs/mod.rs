@@ -27,6 +27,7 @@ use runsig_proto::plan::{InitPlan, Rootfs};
 use runsig_sys::{BorrowedFd, Errno, OwnedFd, fs};
 
 use crate::error::{During, Failure, Result};
+use crate::sync::Sync;
 
 /// A rootfs on its way to being the root.
 #[derive(Debug)]
@@ -50,27 +51,31 @@ struct Context<'a> {
     root: BorrowedFd<'a>,
     plan: &'a InitPlan,
     rootfs: &'a Rootfs,
+    sync: &'a Sync,
+    /// Which of the plan's mounts has its turn.
+    turn: u32,
 }
 
 /// Prepares the rootfs: propagation, a mount of its own, all mounts, devices and links.
-/// The calling process ends with the working directory it had.
+/// The calling process ends with the working directory it had. What only the runtime can make it is asked for.
 ///
 /// # Errors
 /// What could not be made or mounted, and why.
-pub fn prepare(plan: &InitPlan) -> Result<Prepared> {
+pub fn prepare(plan: &InitPlan, sync: &Sync) -> Result<Prepared> {
     let rootfs = wanted(plan)?;
     let root = switch::own_root(rootfs, plan.namespaces.mount)?;
     // Modes are what we say, whatever the caller of the runtime had as its mask.
     let mask = fs::umask(0);
-    let filled = fill(Context { root: root.as_fd(), plan, rootfs });
+    let filled = fill(Context { root: root.as_fd(), plan, rootfs, sync, turn: 0 });
     fs::umask(mask);
     Ok(Prepared { read_only_later: filled?, root })
 }
 
-fn fill(ctx: Context<'_>) -> Result<Vec<(CString, OwnedFd)>> {
+fn fill(mut ctx: Context<'_>) -> Result<Vec<(CString, OwnedFd)>> {
     let mut later = Vec::new();
     for mount in &ctx.rootfs.mounts {
         let fd = mount::mount(ctx, mount)?;
+        ctx.turn += 1;
         if mount::read_only_later(mount) {
             later.push((mount.destination.clone(), fd));
         }

@@ -103,6 +103,11 @@ pub(crate) fn scene(test: fn(Scene)) {
     }
 }
 
+/// As [`super::prepare`], with nobody to ask: for plans without idmapped binds.
+pub(crate) fn prepare(plan: &InitPlan) -> Result<Prepared> {
+    super::prepare(plan, &Sync::default())
+}
+
 pub(crate) fn c(path: impl AsRef<Path>) -> CString {
     CString::new(path.as_ref().as_os_str().as_bytes()).unwrap()
 }

@@ -1,7 +1,8 @@
 //! What the option words of mounts come to.
 
 use super::*;
-use runsig_proto::Op;
+use crate::sync::Sync;
+use runsig_proto::{FromInit, Op, frame};
 use runsig_sys::Errno;
 use runsig_sys::mount::*;
 use std::os::unix::fs::MetadataExt;
@@ -193,23 +194,36 @@ fn an_overlay_with_more_layers_than_fsconfig_takes() {
 }
 
 #[test]
-fn trees_that_the_runtime_made_are_for_idmaps_and_what_we_cannot_reach() {
+fn trees_that_the_runtime_made_are_for_what_we_cannot_reach() {
     scene(|scene| {
         let (ours, theirs) = (scene.source("ours"), scene.source("theirs"));
-        let made = |source: &Path, set, destination| {
+        let made = |source: &Path, destination| {
             let tree = open_tree(runsig_sys::fd::CWD, &c(&theirs), false).unwrap().into_raw();
             let what = MountWhat::Bind { source: c(source), recursive: false, tree };
-            Mount { what, set, ..bind("", destination, false) }
+            Mount { what, set: ATTR_RDONLY, ..bind("", destination, false) }
         };
-        let plan = scene.with(vec![
-            made(Path::new("/out/of/reach"), ATTR_RDONLY, "/far"),
-            made(&ours, ATTR_RDONLY, "/near"),
-            made(&ours, ATTR_IDMAP, "/mapped"),
-        ]);
+        let plan = scene.with(vec![made(Path::new("/out/of/reach"), "/far"), made(&ours, "/near")]);
         prepare(&plan).unwrap();
         assert_eq!(read(scene.root.join("far/hello")), "theirs");
         assert_eq!(write_errno(scene.root.join("far/x")), Some(EROFS));
         assert_eq!(read(scene.root.join("near/hello")), "ours");
+    });
+}
+
+#[test]
+fn an_idmapped_tree_is_asked_for_in_its_turn() {
+    scene(|scene| {
+        let (ours, theirs) = (scene.source("ours"), scene.source("theirs"));
+        let idmapped = Mount { set: ATTR_IDMAP, ..bind(&ours, "/mapped", false) };
+        let plan = scene.with(vec![bind(&ours, "/first", false), idmapped]);
+        let (runtime, init) = runsig_sys::net::socketpair().unwrap();
+        let init = Sync::from_argument(&CString::new(init.into_raw().to_string()).unwrap()).unwrap();
+        // Answered before it is asked.
+        let tree = open_tree(runsig_sys::fd::CWD, &c(&theirs), false).unwrap();
+        frame::send_tree(runtime.as_fd(), tree.as_fd()).unwrap();
+        super::super::prepare(&plan, &init).unwrap();
+        let asked = frame::receive(runtime.as_fd()).unwrap();
+        assert!(matches!(asked, Some(FromInit::Tree { mount: 1 })), "{asked:?}");
         assert_eq!(read(scene.root.join("mapped/hello")), "theirs");
     });
 }
