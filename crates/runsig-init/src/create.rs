@@ -15,18 +15,13 @@ use crate::{console, hooks, namespaces, program, resident, rootfs, security};
 
 /// Makes the container and becomes its program. Returns only on failure.
 pub fn run(mut plan: InitPlan, sync: &mut Sync) -> Failure {
-    let steps = |plan: &mut InitPlan, sync: &mut Sync| {
-        let mut procfs = make(plan, sync)?;
+    let made = make(&mut plan, sync).and_then(|mut procfs| {
         // From here on, where an init is to stay, we are its child.
-        resident::stay(plan, &mut procfs)?;
-        program::confine(plan, &mut procfs)?;
-        let path = program::settle(plan, sync)?;
-        let state = program::announce(sync)?;
-        program::await_start(plan, sync)?;
-        Ok((path, state))
-    };
-    match steps(&mut plan, sync) {
-        Ok((path, state)) => program::execute(&plan, &path, &state, sync),
+        resident::stay(&mut plan, &mut procfs)?;
+        program::confine(&plan, &mut procfs)
+    });
+    match made {
+        Ok(()) => program::start(plan, sync),
         Err(failure) => failure,
     }
 }

@@ -12,16 +12,9 @@ use crate::sync::Sync;
 use crate::{console, namespaces, program, security};
 
 /// Becomes the program. Returns only on failure.
-pub fn run(mut plan: InitPlan, sync: &mut Sync) -> Failure {
-    let steps = |plan: &mut InitPlan, sync: &mut Sync| {
-        join(plan)?;
-        let path = program::settle(plan, sync)?;
-        let state = program::announce(sync)?;
-        program::await_start(plan, sync)?;
-        Ok((path, state))
-    };
-    match steps(&mut plan, sync) {
-        Ok((path, state)) => program::execute(&plan, &path, &state, sync),
+pub fn run(plan: InitPlan, sync: &mut Sync) -> Failure {
+    match join(&plan) {
+        Ok(()) => program::start(plan, sync),
         Err(failure) => failure,
     }
 }

@@ -10,10 +10,10 @@ use core::ffi::CStr;
 
 use runsig_proto::Op;
 use runsig_proto::plan::Hook;
-use runsig_sys::process::{self, CStrArray, ExitStatus, POLLIN, PollFd, WaitFor};
+use runsig_sys::process::{self, CStrArray, ExitStatus};
 use runsig_sys::run::{Run, run};
 use runsig_sys::spawn::Child;
-use runsig_sys::{BorrowedFd, Errno, OwnedFd, fs, signal};
+use runsig_sys::{BorrowedFd, Errno, fs, signal};
 
 use crate::error::{Failure, Result};
 use crate::words::Text;
@@ -43,7 +43,8 @@ pub fn run_all(kind: &[u8], hooks: &[Hook], default_env: &[CString], state: &[u8
 /// Runs one; the error is how it failed.
 fn run_one(hook: &Hook, env: &[CString], state: &[u8]) -> core::result::Result<(), Text> {
     let system = |what: &'static [u8]| move |errno| Text::new().with(what).with(b": ").errno(errno);
-    let input = input(state).map_err(system(b"memfd_create"))?;
+    // A file: a hook that never reads it cannot hold us up, as a pipe would.
+    let input = fs::memfd_holding(c"hook-state", state).map_err(system(b"memfd_create"))?;
     let output = fs::memfd_data(c"hook-output").map_err(system(b"memfd_create"))?;
     let child = start(hook, env, [input.as_fd(), output.as_fd(), output.as_fd()]).map_err(|errno| {
         Text::new().with(b"fork/exec ").with(hook.path.as_bytes()).with(b": ").errno(errno)
@@ -52,14 +53,6 @@ fn run_one(hook: &Hook, env: &[CString], state: &[u8]) -> core::result::Result<(
         ExitStatus::Exited(0) => Ok(()),
         status => Err(quote(describe(status), output.as_fd())),
     }
-}
-
-/// The state as a file: a hook that never reads it cannot hold us up, as a pipe would.
-fn input(state: &[u8]) -> core::result::Result<OwnedFd, Errno> {
-    let file = fs::memfd_data(c"hook-state")?;
-    fs::write_all(file.as_fd(), state)?;
-    fs::seek_to(file.as_fd(), 0)?;
-    Ok(file)
 }
 
 fn start(hook: &Hook, env: &[CString], stdio: [BorrowedFd<'_>; 3]) -> core::result::Result<Child, Errno> {
@@ -80,31 +73,20 @@ fn start(hook: &Hook, env: &[CString], stdio: [BorrowedFd<'_>; 3]) -> core::resu
 
 /// Waits for the end, at most the timeout; past that the hook is killed and has failed.
 fn wait(child: &Child, timeout: Option<u32>) -> core::result::Result<ExitStatus, Text> {
-    let Some(seconds) = timeout else { return reap(child) };
-    let deadline = process::monotonic_ns().saturating_add(u64::from(seconds) * 1_000_000_000);
-    loop {
-        let left = deadline.saturating_sub(process::monotonic_ns());
-        let mut fds = [PollFd { fd: child.pidfd.raw(), events: POLLIN, revents: 0 }];
-        match process::poll(&mut fds, left.div_ceil(1_000_000).cast_signed()) {
-            Ok(1) => return reap(child),
-            Ok(_) if left == 0 => {
-                let _ = process::pidfd_send_signal(child.pidfd.as_fd(), SIGKILL);
-                let _ = reap(child);
-                let words = Text::new().with(b"hook ran past specified timeout of ");
-                return Err(words.number(seconds).with(b".0s"));
-            }
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(errno) => return Err(Text::new().with(b"poll: ").errno(errno)),
-        }
+    let ended_by = |deadline| {
+        process::wait_until(child.pidfd.as_fd(), deadline)
+            .map_err(|errno| Text::new().with(b"wait: ").errno(errno))
+    };
+    let deadline = timeout.map_or(u64::MAX, |seconds| {
+        process::monotonic_ns().saturating_add(u64::from(seconds) * 1_000_000_000)
+    });
+    if let Some(status) = ended_by(deadline)? {
+        return Ok(status);
     }
-}
-
-fn reap(child: &Child) -> core::result::Result<ExitStatus, Text> {
-    match process::wait(WaitFor::Pidfd(child.pidfd.as_fd()), false) {
-        Ok(Some((_, status))) => Ok(status),
-        Ok(None) => Err(Text::new().with(b"wait: ").errno(Errno::ECHILD)),
-        Err(errno) => Err(Text::new().with(b"wait: ").errno(errno)),
-    }
+    let _ = process::pidfd_send_signal(child.pidfd.as_fd(), SIGKILL);
+    let _ = ended_by(u64::MAX);
+    let words = Text::new().with(b"hook ran past specified timeout of ");
+    Err(words.number(timeout.unwrap_or_default()).with(b".0s"))
 }
 
 /// The end of a process as Go prints it, since engines show these words.

@@ -31,6 +31,19 @@ pub fn confine(plan: &InitPlan, procfs: &mut ProcFs) -> Result<()> {
     placement::apply(&plan.process)
 }
 
+/// From a process that is confined to its program. Returns only on failure.
+pub fn start(mut plan: InitPlan, sync: &mut Sync) -> Failure {
+    let ready = settle(&mut plan, sync).and_then(|path| {
+        let state = announce(sync)?;
+        await_start(&plan, sync)?;
+        Ok((path, state))
+    });
+    match ready {
+        Ok((path, state)) => execute(&plan, &path, &state, sync),
+        Err(failure) => failure,
+    }
+}
+
 /// Becomes the program's user in its working directory and finds its executable. A filter is
 /// loaded here when only privileges allow it (no no_new_privs), or when its listener has to reach
 /// the runtime while it still listens; any other waits until right before the last hooks and exec, so
@@ -38,7 +51,7 @@ pub fn confine(plan: &InitPlan, procfs: &mut ProcFs) -> Result<()> {
 ///
 /// # Errors
 /// What could not be done; [`Op::FindExecutable`] is the last.
-pub fn settle(plan: &mut InitPlan, sync: &Sync) -> Result<CString> {
+fn settle(plan: &mut InitPlan, sync: &Sync) -> Result<CString> {
     let process = &mut plan.process;
     placement::limit(process)?;
     // Before any filter, which may forbid it. From here on nothing is opened without O_CLOEXEC.
@@ -65,7 +78,7 @@ pub fn settle(plan: &mut InitPlan, sync: &Sync) -> Result<CString> {
 ///
 /// # Errors
 /// [`Op::Sync`] when the runtime is gone.
-pub fn announce(sync: &Sync) -> Result<Vec<u8>> {
+fn announce(sync: &Sync) -> Result<Vec<u8>> {
     sync.ask(&FromInit::Ready)
 }
 
@@ -73,7 +86,7 @@ pub fn announce(sync: &Sync) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// [`Op::ExecFifo`].
-pub fn await_start(plan: &InitPlan, sync: &mut Sync) -> Result<()> {
+fn await_start(plan: &InitPlan, sync: &mut Sync) -> Result<()> {
     if plan.fds.exec_fifo < 0 {
         return Ok(());
     }
@@ -82,7 +95,7 @@ pub fn await_start(plan: &InitPlan, sync: &mut Sync) -> Result<()> {
 }
 
 /// Runs the last hooks and becomes the program. Returns only on failure.
-pub fn execute(plan: &InitPlan, path: &CStr, state: &[u8], sync: &mut Sync) -> Failure {
+fn execute(plan: &InitPlan, path: &CStr, state: &[u8], sync: &mut Sync) -> Failure {
     let process = &plan.process;
     if let Err(failure) = load_filter_if(process, sync, process.no_new_privs && !notifies(process)) {
         return failure;

@@ -9,7 +9,7 @@ use runsig_cgroup::{Cgroup, Paths};
 use runsig_proto::plan::{Fds, Kind, Namespaces, Process};
 use runsig_proto::{InitPlan, Op};
 use runsig_signal::identity::{self, ProcessFd};
-use runsig_spec::{ExecPlan, ExecSource, ProcessOverrides, exec_process};
+use runsig_spec::{ExecPlan, ExecSource, exec_process};
 use runsig_sys::process::{self, CLONE_NEWNS, CLONE_NEWTIME, CLONE_NEWUSER};
 use runsig_sys::spawn::Child;
 use runsig_sys::{BorrowedFd, Errno, OwnedFd, fd, fs, sched};
@@ -35,13 +35,13 @@ use crate::trace;
 ///
 /// # Errors
 /// When the container is not running, the description is bad, or the process cannot be made.
-pub fn exec(globals: &Globals, options: ExecOptions) -> Result<i32> {
+pub fn exec(globals: &Globals, source: ExecSource<'_>, options: ExecOptions) -> Result<i32> {
     let container = Store::new(&globals.root).load(&options.id)?;
     check_status(&container, options.ignore_paused)?;
     options.name.as_deref().map(exec_names::check).transpose()?;
     let host = bundle::host_facts(&options.id);
     let facts = facts::load(&container, &host)?;
-    let plan = exec_process(&facts.as_container(), source(&options), &host)?;
+    let plan = exec_process(&facts.as_container(), source, &host)?;
     plan.warnings.iter().for_each(|warning| globals.warn(warning));
     let terminal = plan.process.terminal;
     if options.detach {
@@ -74,26 +74,6 @@ fn check_status(container: &Container, ignore_paused: bool) -> Result<()> {
         )),
         _ => Ok(()),
     }
-}
-
-fn source(options: &ExecOptions) -> ExecSource<'_> {
-    if let Some(path) = &options.process {
-        return ExecSource::File(path);
-    }
-    ExecSource::Container(ProcessOverrides {
-        args: options.args.clone(),
-        env: options.env.clone(),
-        cwd: options.cwd.clone(),
-        uid: options.uid,
-        gid: options.gid,
-        additional_gids: options.additional_gids.clone(),
-        capabilities: options.capabilities.clone(),
-        no_new_privileges: options.no_new_privileges,
-        apparmor_profile: options.apparmor_profile.clone(),
-        selinux_label: options.selinux_label.clone(),
-        tty: options.tty,
-        console_size: None,
-    })
 }
 
 struct Exec<'a> {

@@ -6,13 +6,15 @@
 use std::ffi::{CStr, CString};
 
 use runsig_proto::plan::Hook;
-use runsig_sys::process::{self, CStrArray, ExitStatus, POLLIN, PollFd, WaitFor};
+use runsig_sys::process::{self, CStrArray, ExitStatus};
 use runsig_sys::run::Run;
 use runsig_sys::spawn::Child;
-use runsig_sys::{BorrowedFd, Errno, OwnedFd, fs, signal};
+use runsig_sys::{BorrowedFd, OwnedFd, fs, signal};
 
 use crate::error::{Error, Result};
 use crate::state::OciState;
+
+const SIGKILL: i32 = 9;
 
 /// Runs the hooks in order; the first that fails ends it.
 ///
@@ -28,7 +30,8 @@ pub fn run(kind: &'static str, hooks: &[Hook], state: &OciState) -> Result<()> {
 
 fn run_one(hook: &Hook, state: &[u8]) -> std::result::Result<(), String> {
     let memfd = |errno| format!("memfd: {errno}");
-    let input = state_input(state).map_err(memfd)?;
+    // A file to read: a hook that never reads it cannot make us wait, as a pipe would.
+    let input = fs::memfd_holding(c"hook-state", state).map_err(memfd)?;
     let output = fs::memfd_data(c"hook-output").map_err(memfd)?;
     let child = start(hook, [input.as_fd(), output.as_fd(), output.as_fd()])
         .map_err(|errno| format!("fork/exec {}: {errno}", hook.path.to_string_lossy()))?;
@@ -36,14 +39,6 @@ fn run_one(hook: &Hook, state: &[u8]) -> std::result::Result<(), String> {
         ExitStatus::Exited(0) => Ok(()),
         status => Err(format!("{}{}", describe(status), printed(&output))),
     }
-}
-
-/// The state as a file to read: a hook that never reads it cannot make us wait, as a pipe would.
-fn state_input(state: &[u8]) -> runsig_sys::Result<OwnedFd> {
-    let file = fs::memfd_data(c"hook-state")?;
-    fs::write_all(file.as_fd(), state)?;
-    fs::seek_to(file.as_fd(), 0)?;
-    Ok(file)
 }
 
 /// Starts the hook with no signal blocked. The standard library would hand on our mask, and in
@@ -65,30 +60,18 @@ fn start(hook: &Hook, stdio: [BorrowedFd<'_>; 3]) -> runsig_sys::Result<Child> {
 
 /// Waits for the hook's end, at most its timeout; past that it is killed.
 fn wait(child: &Child, timeout: Option<u32>) -> std::result::Result<ExitStatus, String> {
-    let Some(seconds) = timeout else { return reap(child) };
-    let deadline = process::monotonic_ns().saturating_add(u64::from(seconds) * 1_000_000_000);
-    loop {
-        let left = deadline.saturating_sub(process::monotonic_ns());
-        let mut fds = [PollFd { fd: child.pidfd.raw(), events: POLLIN, revents: 0 }];
-        match process::poll(&mut fds, left.div_ceil(1_000_000).cast_signed()) {
-            Ok(1) => return reap(child),
-            Ok(_) if left == 0 => {
-                let _ = process::pidfd_send_signal(child.pidfd.as_fd(), 9);
-                let _ = reap(child);
-                return Err(format!("hook ran past specified timeout of {seconds}.0s"));
-            }
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(errno) => return Err(format!("poll: {errno}")),
-        }
+    let ended_by = |deadline| {
+        process::wait_until(child.pidfd.as_fd(), deadline).map_err(|errno| format!("wait: {errno}"))
+    };
+    let deadline = timeout.map_or(u64::MAX, |seconds| {
+        process::monotonic_ns().saturating_add(u64::from(seconds) * 1_000_000_000)
+    });
+    if let Some(status) = ended_by(deadline)? {
+        return Ok(status);
     }
-}
-
-fn reap(child: &Child) -> std::result::Result<ExitStatus, String> {
-    match process::wait(WaitFor::Pidfd(child.pidfd.as_fd()), false) {
-        Ok(Some((_, status))) => Ok(status),
-        Ok(None) => Err(format!("wait: {}", Errno::ECHILD)),
-        Err(errno) => Err(format!("wait: {errno}")),
-    }
+    let _ = process::pidfd_send_signal(child.pidfd.as_fd(), SIGKILL);
+    let _ = ended_by(u64::MAX);
+    Err(format!("hook ran past specified timeout of {}.0s", timeout.unwrap_or_default()))
 }
 
 fn describe(status: ExitStatus) -> String {

@@ -99,35 +99,11 @@ pub struct RunOptions {
     pub no_subreaper: bool,
 }
 
-/// Options of `exec`: a process.json, or the container's own process with changes.
+/// Options of `exec`, beside the process itself.
 #[derive(Debug, Clone, Default)]
 pub struct ExecOptions {
     /// The container.
     pub id: String,
-    /// A process.json; then what follows, up to `selinux_label`, does not count.
-    pub process: Option<PathBuf>,
-    /// Program and arguments.
-    pub args: Vec<String>,
-    /// Working directory.
-    pub cwd: Option<String>,
-    /// `NAME=VALUE`, added to the container's.
-    pub env: Vec<String>,
-    /// A terminal.
-    pub tty: bool,
-    /// Another user.
-    pub uid: Option<u32>,
-    /// Another group.
-    pub gid: Option<u32>,
-    /// More groups.
-    pub additional_gids: Vec<u32>,
-    /// More capabilities, by name.
-    pub capabilities: Vec<String>,
-    /// Set no_new_privs or do not, whatever the container has.
-    pub no_new_privileges: Option<bool>,
-    /// Another AppArmor profile.
-    pub apparmor_profile: Option<String>,
-    /// Another SELinux label.
-    pub selinux_label: Option<String>,
     /// Return as soon as the process runs.
     pub detach: bool,
     /// Where to write its PID.

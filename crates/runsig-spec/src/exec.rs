@@ -83,8 +83,6 @@ pub struct ProcessOverrides {
     pub selinux_label: Option<String>,
     /// With a terminal.
     pub tty: bool,
-    /// Rows and columns of the terminal.
-    pub console_size: Option<(u16, u16)>,
 }
 
 /// A process to start.
@@ -189,7 +187,6 @@ fn changed(
     replace(&mut process.apparmor, changes.apparmor_profile, "apparmor")?;
     replace(&mut process.selinux, changes.selinux_label, "process-label")?;
     process.terminal = changes.tty;
-    process.console_size = changes.console_size.or(process.console_size);
     process.affinity = container.affinity.1.map(<[u64]>::to_vec);
     Ok(ExecPlan {
         process,
@@ -275,7 +272,6 @@ mod tests {
             no_new_privileges: Some(false),
             apparmor_profile: Some("other".into()),
             tty: true,
-            console_size: Some((24, 80)),
             ..changes()
         };
         let exec = exec(ExecSource::Container(changes)).unwrap();
@@ -288,7 +284,7 @@ mod tests {
         assert_eq!((caps.inheritable, caps.ambient), (0, 0), "no inheritable ones, so no ambient ones");
         assert_eq!(exec.warnings, [r#"ignoring unknown or unavailable capabilities: ["CAP_WHAT"]"#]);
         assert!(!process.no_new_privs && process.terminal);
-        assert_eq!((process.apparmor.as_deref(), process.console_size), (Some(c"other"), Some((24, 80))));
+        assert_eq!(process.apparmor.as_deref(), Some(c"other"));
     }
 
     #[test]

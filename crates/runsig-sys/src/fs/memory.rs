@@ -7,6 +7,7 @@ use linux_raw_sys::general as k;
 use crate::arch::sys;
 use crate::errno::{Errno, Result};
 use crate::fd::{BorrowedFd, OwnedFd};
+use crate::fs::{seek_to, write_all};
 
 /// An anonymous executable file that can be sealed.
 /// `MFD_EXEC` is asked for (6.3) so that `vm.memfd_noexec` does not take the execute bit away; an
@@ -35,6 +36,17 @@ pub fn memfd_data(name: &CStr) -> Result<OwnedFd> {
     // SAFETY: `name` is a terminated string.
     unsafe { sys!(k::__NR_memfd_create, name.as_ptr() as usize, k::MFD_CLOEXEC as usize) }
         .map(|fd| OwnedFd::from_raw(fd as i32))
+}
+
+/// An anonymous file with data in it, to be read from its beginning.
+///
+/// # Errors
+/// Those of [`memfd_data`], write(2) and lseek(2).
+pub fn memfd_holding(name: &CStr, data: &[u8]) -> Result<OwnedFd> {
+    let file = memfd_data(name)?;
+    write_all(file.as_fd(), data)?;
+    seek_to(file.as_fd(), 0)?;
+    Ok(file)
 }
 
 /// Seals a memfd against every change, for good.

@@ -171,6 +171,25 @@ pub fn wait(what: WaitFor<'_>, nohang: bool) -> Result<Option<(i32, ExitStatus)>
     )))
 }
 
+/// Waits for the end of the child a pidfd refers to and reaps it, at most until the monotonic clock
+/// shows `deadline` nanoseconds; `None` when it has not ended by then.
+/// <https://man7.org/linux/man-pages/man2/pidfd_open.2.html>
+///
+/// # Errors
+/// Those of [`poll`] and [`wait`].
+pub fn wait_until(pidfd: BorrowedFd<'_>, deadline: u64) -> Result<Option<ExitStatus>> {
+    loop {
+        let left = deadline.saturating_sub(monotonic_ns());
+        let mut fds = [PollFd { fd: pidfd.raw(), events: POLLIN, revents: 0 }];
+        match poll(&mut fds, left.div_ceil(1_000_000).cast_signed()) {
+            Ok(1) => return wait(WaitFor::Pidfd(pidfd), false).map(|ended| ended.map(|(_, status)| status)),
+            Ok(_) if left == 0 => return Ok(None),
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
 /// Joins the namespace(s) `fd` refers to: a namespace file with one flag (or 0), or a pidfd with
 /// any set of `CLONE_NEW*` (5.8). <https://man7.org/linux/man-pages/man2/setns.2.html>
 ///

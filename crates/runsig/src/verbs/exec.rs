@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use runsig_runtime::ExecOptions;
+use runsig_spec::{ExecSource, ProcessOverrides};
 
 use crate::args::Args;
 use crate::failure::{Failure, Result};
@@ -15,24 +16,23 @@ const FAILED: u8 = 255;
 pub(super) fn exec(session: &Session<'_>, args: &Args) -> Result<u8> {
     args.at_least(1)?;
     let exec = || {
-        let code = runsig_runtime::exec::exec(&session.globals, options(args)?)?;
+        let (process, changes) = (args.absolute_path("process")?, changes(args)?);
+        let source = match &process {
+            Some(path) => ExecSource::File(path),
+            None if changes.args.is_empty() => return Err(Failure::new("exec args cannot be empty")),
+            None => ExecSource::Container(changes),
+        };
+        let code = runsig_runtime::exec::exec(&session.globals, source, options(args)?)?;
         Ok(u8::try_from(code).unwrap_or(FAILED))
     };
     exec().map_err(|failure: Failure| failure.context("exec failed").exit_with(FAILED))
 }
 
-/// What the process is, from a file or from the command line.
-fn options(args: &Args) -> Result<ExecOptions> {
-    let process = args.absolute_path("process")?;
-    let command = args.at_least(1)?.get(1..).unwrap_or_default().to_vec();
-    if process.is_none() && command.is_empty() {
-        return Err(Failure::new("exec args cannot be empty"));
-    }
+/// What is to be other than in the container's own process.
+fn changes(args: &Args) -> Result<ProcessOverrides> {
     let (uid, gid) = args.text("user")?.map(|user| user_ids(&user)).transpose()?.unwrap_or_default();
-    Ok(ExecOptions {
-        id: args.first_id()?.to_owned(),
-        process,
-        args: command,
+    Ok(ProcessOverrides {
+        args: args.at_least(1)?.get(1..).unwrap_or_default().to_vec(),
         cwd: args.text("cwd")?,
         env: args.texts("env")?,
         tty: args.flag("tty"),
@@ -47,6 +47,12 @@ fn options(args: &Args) -> Result<ExecOptions> {
         no_new_privileges: args.switch("no-new-privs")?,
         apparmor_profile: args.text("apparmor")?,
         selinux_label: args.text("process-label")?,
+    })
+}
+
+fn options(args: &Args) -> Result<ExecOptions> {
+    Ok(ExecOptions {
+        id: args.first_id()?.to_owned(),
         detach: args.flag("detach"),
         pid_file: args.absolute_path("pid-file")?,
         console_socket: args.absolute_path("console-socket")?,
