@@ -43,6 +43,29 @@ wire_struct! {
     }
 }
 
+impl InitPlan {
+    /// One more process in namespaces that are there: nothing is made but the process.
+    #[must_use]
+    pub fn joining(fds: Fds, namespaces: Namespaces, process: Process) -> Self {
+        InitPlan {
+            kind: Kind::Exec,
+            fds,
+            namespaces,
+            loopback: false,
+            rootfs: None,
+            hostname: None,
+            domainname: None,
+            sysctl: Vec::new(),
+            runtime_hooks: false,
+            create_container: Vec::new(),
+            start_container: Vec::new(),
+            keyring: None,
+            process,
+            resident: None,
+        }
+    }
+}
+
 wire_struct! {
     /// How an init that stays treats signals and the end of its main process.
     pub struct Resident {
@@ -250,6 +273,7 @@ wire_struct! {
 
 wire_struct! {
     /// The program of a container or of an exec.
+    #[derive(Default)]
     pub struct Process {
         /// Arguments; the first is what is looked for and executed.
         pub args: Vec<CString>,

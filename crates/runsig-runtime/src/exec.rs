@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use runsig_cgroup::{Cgroup, Paths};
-use runsig_proto::plan::{Fds, Kind, Namespaces, Process};
+use runsig_proto::plan::{Fds, Namespaces, Process};
 use runsig_proto::{InitPlan, Op};
 use runsig_signal::identity::{self, ProcessFd};
 use runsig_spec::{ExecPlan, ExecSource, exec_process};
@@ -177,32 +177,20 @@ impl Exec<'_> {
     fn init_plan(&self, console: Option<&OwnedFd>, time: Option<&(OwnedFd, PathBuf)>) -> Result<InitPlan> {
         let bits = self.container.state.namespaces;
         let join: Option<Result<_>> = time.map(|(fd, path)| Ok((CLONE_NEWTIME, fd.raw(), c_path(path)?)));
-        Ok(InitPlan {
-            kind: Kind::Exec,
-            fds: Fds {
-                exec_fifo: -1,
-                console: console.map_or(-1, OwnedFd::raw),
-                preserve: self.options.preserve_fds,
-            },
-            namespaces: Namespaces {
-                join: join.into_iter().collect::<Result<_>>()?,
-                unshare: 0,
-                time_offsets: Vec::new(),
-                user: bits & CLONE_NEWUSER != 0,
-                mount: bits & CLONE_NEWNS != 0,
-            },
-            loopback: false,
-            rootfs: None,
-            hostname: None,
-            domainname: None,
-            sysctl: Vec::new(),
-            runtime_hooks: false,
-            create_container: Vec::new(),
-            start_container: Vec::new(),
-            keyring: None,
-            process: Process { rlimits: self.plan.rlimits.clone(), ..self.plan.process.clone() },
-            resident: None,
-        })
+        let fds = Fds {
+            exec_fifo: -1,
+            console: console.map_or(-1, OwnedFd::raw),
+            preserve: self.options.preserve_fds,
+        };
+        let namespaces = Namespaces {
+            join: join.into_iter().collect::<Result<_>>()?,
+            unshare: 0,
+            time_offsets: Vec::new(),
+            user: bits & CLONE_NEWUSER != 0,
+            mount: bits & CLONE_NEWNS != 0,
+        };
+        let process = Process { rlimits: self.plan.rlimits.clone(), ..self.plan.process.clone() };
+        Ok(InitPlan::joining(fds, namespaces, process))
     }
 
     fn finish(&mut self, launched: &Launched, plan: InitPlan) -> Result<()> {

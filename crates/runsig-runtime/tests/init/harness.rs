@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, CString};
 
-use runsig_proto::plan::{Fds, InitPlan, Kind, Namespaces, Process};
+use runsig_proto::plan::{Fds, InitPlan, Namespaces, Process};
 use runsig_proto::{FromInit, ToInit, frame};
 use runsig_sys::process::{self, CStrArray, ExitStatus, POLLIN, PollFd, WaitFor};
 use runsig_sys::spawn::{Child, Spawn, spawn};
@@ -29,44 +29,19 @@ pub(crate) fn is_root() -> bool {
 
 /// A process in our own namespaces, as ourselves, that executes `args`.
 pub(crate) fn plan(args: &[&str]) -> InitPlan {
-    InitPlan {
-        kind: Kind::Exec,
-        fds: Fds { exec_fifo: -1, console: -1, preserve: 0 },
-        namespaces: Namespaces { join: vec![], unshare: 0, time_offsets: vec![], user: false, mount: false },
-        loopback: false,
-        rootfs: None,
-        hostname: None,
-        domainname: None,
-        sysctl: vec![],
-        runtime_hooks: false,
-        create_container: vec![],
-        start_container: vec![],
-        keyring: None,
-        process: Process {
-            args: args.iter().map(|arg| c(arg)).collect(),
-            env: vec![c("PATH=/usr/bin:/bin")],
-            cwd: c("/"),
-            uid: process::geteuid(),
-            gid: process::getegid(),
-            groups: vec![],
-            keep_groups: true,
-            umask: 0o022,
-            rlimits: Vec::new(),
-            capabilities: None,
-            no_new_privs: false,
-            scheduler: None,
-            io_priority: None,
-            affinity: None,
-            memory_policy: None,
-            personality: None,
-            seccomp: None,
-            apparmor: None,
-            selinux: None,
-            terminal: false,
-            console_size: None,
-        },
-        resident: None,
-    }
+    let fds = Fds { exec_fifo: -1, console: -1, preserve: 0 };
+    let namespaces = Namespaces { join: vec![], unshare: 0, time_offsets: vec![], user: false, mount: false };
+    let process = Process {
+        args: args.iter().map(|arg| c(arg)).collect(),
+        env: vec![c("PATH=/usr/bin:/bin")],
+        cwd: c("/"),
+        uid: process::geteuid(),
+        gid: process::getegid(),
+        keep_groups: true,
+        umask: 0o022,
+        ..Process::default()
+    };
+    InitPlan::joining(fds, namespaces, process)
 }
 
 /// The same for a shell script.

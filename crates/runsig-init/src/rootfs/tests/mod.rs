@@ -113,11 +113,11 @@ pub(crate) fn c(path: impl AsRef<Path>) -> CString {
 }
 
 pub(crate) fn plan(root: &Path) -> InitPlan {
+    let fds = Fds { exec_fifo: -1, console: -1, preserve: 0 };
+    let namespaces = Namespaces { join: vec![], unshare: 0, time_offsets: vec![], user: false, mount: true };
+    let process = Process { cwd: c"/".into(), umask: 0o22, ..Process::default() };
     InitPlan {
         kind: Kind::Create,
-        fds: Fds { exec_fifo: -1, console: -1, preserve: 0 },
-        namespaces: Namespaces { join: vec![], unshare: 0, time_offsets: vec![], user: false, mount: true },
-        loopback: false,
         rootfs: Some(Rootfs {
             path: c(root),
             propagation: MS_SLAVE | MS_REC,
@@ -132,37 +132,7 @@ pub(crate) fn plan(root: &Path) -> InitPlan {
             readonly: false,
             mount_label: None,
         }),
-        hostname: None,
-        domainname: None,
-        sysctl: vec![],
-        runtime_hooks: false,
-        create_container: vec![],
-        start_container: vec![],
-        keyring: None,
-        process: Process {
-            args: vec![],
-            env: vec![],
-            cwd: c"/".into(),
-            uid: 0,
-            gid: 0,
-            groups: vec![],
-            keep_groups: false,
-            umask: 0o22,
-            rlimits: Vec::new(),
-            capabilities: None,
-            no_new_privs: false,
-            scheduler: None,
-            io_priority: None,
-            affinity: None,
-            memory_policy: None,
-            personality: None,
-            seccomp: None,
-            apparmor: None,
-            selinux: None,
-            terminal: false,
-            console_size: None,
-        },
-        resident: None,
+        ..InitPlan::joining(fds, namespaces, process)
     }
 }
 
