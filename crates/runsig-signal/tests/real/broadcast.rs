@@ -1,7 +1,6 @@
 //! Signals to everybody, against programs that fork as fast as they can.
 
 use std::collections::BTreeSet;
-use std::process::Command;
 use std::time::Duration;
 
 use runsig_signal::broadcast::{Whom, broadcast};
@@ -135,14 +134,11 @@ pub(crate) fn nested_cgroups() {
 /// As [`user_namespace`], by somebody who is not root.
 pub(crate) fn rootless() {
     let binary = std::env::temp_dir().join(format!("runsig-rootless-{}", std::process::id()));
-    std::fs::copy(std::env::current_exe().unwrap(), &binary).unwrap();
-    let status = Command::new("setpriv")
-        .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"])
-        .arg(&binary)
-        .env("RUNSIG_TEST_INSIDE", "user-namespace")
-        .status();
+    std::fs::copy(world::ourselves(), &binary).unwrap();
+    let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"];
+    let passed = world::inside(&nobody, &binary, "user-namespace");
     std::fs::remove_file(&binary).unwrap();
-    assert!(status.unwrap().success());
+    assert!(passed);
 }
 
 /// The PID namespace belongs to a user namespace below ours.

@@ -18,13 +18,8 @@ use crate::world::{self, Container, eventually, shell};
 
 /// Runs [`recycled_inside`] in a PID namespace of its own, where nobody else makes processes.
 pub(crate) fn recycled() {
-    let status = Command::new("unshare")
-        .args(["--fork", "--pid", "--kill-child=KILL", "--mount-proc", "--"])
-        .arg(std::env::current_exe().unwrap())
-        .env("RUNSIG_TEST_INSIDE", "recycled")
-        .status()
-        .unwrap();
-    assert!(status.success());
+    let own_pids = ["unshare", "--fork", "--pid", "--kill-child=KILL", "--mount-proc", "--"];
+    assert!(world::inside(&own_pids, &world::ourselves(), "recycled"));
 }
 
 pub(crate) fn recycled_inside() {

@@ -166,13 +166,7 @@ pub(crate) fn thousand() {
 
 /// More than the hard limit: some are not watched, all are stopped.
 pub(crate) fn few_descriptors() {
-    let status = std::process::Command::new("prlimit")
-        .args(["--nofile=256:256", "--"])
-        .arg(std::env::current_exe().unwrap())
-        .env("RUNSIG_TEST_INSIDE", "few-descriptors")
-        .status()
-        .unwrap();
-    assert!(status.success());
+    assert!(world::inside(&["prlimit", "--nofile=256:256", "--"], &world::ourselves(), "few-descriptors"));
 }
 
 pub(crate) fn few_descriptors_inside() {

@@ -22,6 +22,19 @@ pub(crate) fn program(name: &str) -> String {
     format!("{}/tests/real/programs/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
+/// Runs a part of this program, a copy of which is `program`, under `wrapper`: in other namespaces, with
+/// other limits or as another user. Whether it succeeded.
+pub(crate) fn inside(wrapper: &[&str], program: &Path, part: &str) -> bool {
+    let (command, args) = wrapper.split_first().expect("a wrapper");
+    let status = Command::new(command).args(args).arg(program).env("RUNSIG_TEST_INSIDE", part).status();
+    status.is_ok_and(|status| status.success())
+}
+
+/// This program.
+pub(crate) fn ourselves() -> PathBuf {
+    std::env::current_exe().expect("our own path")
+}
+
 /// Whether a command is there.
 pub(crate) fn has(command: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
