@@ -2,8 +2,14 @@
 
 use crate::engine::Kind;
 
+const OF_KUBELET: &[&str] =
+    &["attach", "attach_to_a_terminal", "exec_conversation", "exec_on_a_terminal", "log_rotation"];
+
 /// Engine, scenarios, and what it lacks.
 pub(crate) const CANNOT: &[(Kind, &[&str], &str)] = &[
+    (Kind::Podman, OF_KUBELET, "the engine keeps the streams and the log itself"),
+    (Kind::Containerd, OF_KUBELET, "ctr keeps the streams itself, and no log"),
+    (Kind::Docker, OF_KUBELET, "the engine keeps the streams and the log itself"),
     (Kind::Podman, &["kill_all"], "its plain kill is for PID 1; with shared PIDs its rm and stop reach all"),
     (
         Kind::Podman,
@@ -76,15 +82,8 @@ pub(crate) const CANNOT: &[(Kind, &[&str], &str)] = &[
     ),
     (
         Kind::Cri,
-        &[
-            "exec_terminal",
-            "exec_user",
-            "exec_directory",
-            "exec_env",
-            "exec_detached",
-            "capabilities_of_a_user",
-        ],
-        "ExecSync has no options",
+        &["exec_user", "exec_directory", "exec_env", "exec_detached", "capabilities_of_a_user"],
+        "exec has no such options",
     ),
     (
         Kind::Cri,

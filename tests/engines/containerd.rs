@@ -9,14 +9,16 @@ use std::time::Duration;
 
 use runsig_tests::case::require_command;
 use runsig_tests::runtime::{Running, finish};
-use runsig_tests::{Outcome, Runtime, harness, procs, wait};
+use runsig_tests::{Bundle, Outcome, Runtime, harness, procs, wait};
 
 use crate::engine::{Container, Engine, Exec, Opt, Owner, Side};
 use crate::image::{self, IMAGE, LIMIT, Server};
 use crate::world;
 
 const WITHOUT_CRI: &str = "disabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n";
-const NAMESPACE: &str = "runsig-test";
+pub(crate) const NAMESPACE: &str = "runsig-test";
+/// Where the shim has the runtime keep its state, in a directory of the namespace.
+pub(crate) const RUNTIME_ROOT: &str = "/run/containerd/runc";
 
 /// A server with the images in it.
 pub(crate) struct Containerd {
@@ -74,16 +76,40 @@ impl Containerd {
         running
     }
 
+    /// `ctr run` with a bundle's configuration, left alone.
+    pub(crate) fn run_config(&self, bundle: &Bundle) -> Running {
+        let runtime = Runtime::path();
+        let config = bundle.dir.join("config.json");
+        let words = ["run", "--rm", "--runc-binary", runtime.to_str().expect("utf-8"), "--config"];
+        let more = [config.to_str().expect("utf-8"), &bundle.id];
+        Running::start(self.command(&[words.as_slice(), &more].concat()))
+    }
+
+    /// Kills the server; the shims live on.
+    pub(crate) fn kill_server(&mut self) {
+        self.server.kill();
+    }
+
+    /// Starts the server again.
+    pub(crate) fn restart_server(&mut self) {
+        self.server = start_server(&self.dir, WITHOUT_CRI);
+    }
+
     fn run_command(&self, owner: &Owner, first: &[&str], container: &Container<'_>) -> Command {
         let runtime = program(owner.side);
         let name = owner.full(container.name);
-        let cgroup = format!("--cgroup={}/{name}", owner.cgroup);
+        let with_systemd = world::cgroup_manager() == "systemd";
+        let cgroup = if with_systemd {
+            format!("--cgroup={}:ctr:{name}", owner.cgroup)
+        } else {
+            format!("--cgroup={}/{name}", owner.cgroup)
+        };
         let mut words: Vec<String> = ["run", "--runc-binary", &runtime, "--cpu-shares", "0", &cgroup]
             .into_iter()
             .chain(first.iter().copied())
             .map(str::to_string)
             .collect();
-        if world::cgroup_manager() == "systemd" {
+        if with_systemd {
             words.push("--runc-systemd-cgroup".to_string());
         }
         words.extend(container.options.iter().flat_map(|option| self.option(owner, option)));
@@ -177,7 +203,8 @@ impl Containerd {
 }
 
 /// ctr opens its ends of the pipes in the background, and gives that up when the task has ended: on a busy
-/// machine it loses what a program that ends at once has written. So scripts begin a little later.
+/// machine it loses what a program that ends at once has written, with every runtime (docs/engines.md has the
+/// counts). So scripts begin a little later.
 fn unhurried(args: &[&str]) -> Vec<String> {
     let slowly = |script: &str| format!("sleep 0.2; {script}");
     match args {
@@ -357,10 +384,9 @@ impl Engine for Containerd {
         Some(self.command(&["tasks", "kill", &owner.full(name)]))
     }
 
-    /// The shims live on.
     fn crash(&mut self) {
-        self.server.kill();
-        self.server = start_server(&self.dir, WITHOUT_CRI);
+        self.kill_server();
+        self.restart_server();
     }
 
     fn kill(&self, owner: &Owner, name: &str, signal: &str) -> Outcome {

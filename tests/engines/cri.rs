@@ -1,6 +1,9 @@
 //! containerd's CRI plugin, asked as kubelet asks it: a pod for each container unless the scenario
 //! makes one. Pods are on the host's network (that of the sandbox we run in) unless they need their own.
 
+mod config;
+mod streams;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,31 +15,11 @@ use runsig_test_cri::{Client, Refused};
 use runsig_tests::runtime::finish;
 use runsig_tests::{Outcome, Value, procs, skip, wait};
 
-use crate::containerd::{program, start_server};
-use crate::engine::{Container, Engine, Exec, Limits, Opt, Owner, Side};
+use crate::containerd::start_server;
+use crate::engine::{Container, Engine, Exec, Limits, Opt, Owner, Talk};
 use crate::image::{self, LIMIT, Server};
-use crate::world;
 
 const CNI: &str = "/usr/lib/cni";
-/// What kubelet asks for: containerd masks nothing by itself.
-const MASKED: [&str; 9] = [
-    "/proc/asound",
-    "/proc/acpi",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/proc/scsi",
-    "/sys/firmware",
-];
-const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
-/// Namespaces of the pod, of the container, of the node, of another container.
-const POD: i32 = 0;
-const CONTAINER: i32 = 1;
-const NODE: i32 = 2;
-const TARGET: i32 = 3;
-
 /// A server with the images in it, and what was made there.
 pub(crate) struct Cri {
     dir: PathBuf,
@@ -71,7 +54,7 @@ impl Cri {
             "ipam": {"type": "host-local", "dataDir": "DIR/ipam", "subnet": "10.99.0.0/16"}}]}"#;
         fs::write(dir.join("cni/10-pods.conflist"), network.replace("DIR", &dir.to_string_lossy()))
             .expect("write");
-        let server = start_server(dir, &configuration(dir));
+        let server = start_server(dir, &config::server(dir));
         let archive = image::archive(dir);
         let mut import = std::process::Command::new("ctr");
         import.arg("--address").arg(dir.join("sock")).args(["--namespace", "k8s.io", "images", "import"]);
@@ -114,7 +97,7 @@ impl Cri {
             linux: Some(m::LinuxPodSandboxConfig {
                 cgroup_parent: owner.cgroup.clone(),
                 security_context: Some(m::LinuxSandboxSecurityContext {
-                    namespace_options: Some(namespaces(options)),
+                    namespace_options: Some(config::namespaces(options)),
                     privileged: options.iter().any(|option| matches!(option, Opt::Privileged)),
                     seccomp: None,
                 }),
@@ -161,66 +144,13 @@ impl Cri {
         let path = Path::new(&pod.config.log_directory).join(&log);
         let request = m::CreateContainerRequest {
             pod_sandbox_id: pod.id,
-            config: Some(self.container_config(owner, container, log)),
+            config: Some(config::container(container, log, |name| self.find(owner, name).id)),
             sandbox_config: Some(pod.config),
         };
         let id = self.client.create_container(request)?.container_id;
         let made = Made { id: id.clone(), pod: pod_name, log: path };
         self.made.lock().unwrap_or_else(PoisonError::into_inner).insert(owner.full(container.name), made);
         self.client.start_container(m::StartContainerRequest { container_id: id }).map(drop)
-    }
-
-    fn container_config(&self, owner: &Owner, container: &Container<'_>, log: String) -> m::ContainerConfig {
-        let mut config = m::ContainerConfig {
-            metadata: Some(m::ContainerMetadata { name: container.name.to_string(), attempt: 0 }),
-            image: Some(m::ImageSpec { image: container.image.to_string() }),
-            command: container.args.iter().map(ToString::to_string).collect(),
-            log_path: log,
-            ..Default::default()
-        };
-        let mut resources = m::LinuxContainerResources::default();
-        let mut security = m::LinuxContainerSecurityContext {
-            namespace_options: Some(namespaces(&container.options)),
-            masked_paths: MASKED.map(String::from).to_vec(),
-            readonly_paths: READ_ONLY.map(String::from).to_vec(),
-            ..Default::default()
-        };
-        let mut capability = m::Capability::default();
-        for option in &container.options {
-            match option {
-                Opt::Tty => config.tty = true,
-                Opt::Workdir(dir) => config.working_dir = (*dir).to_string(),
-                Opt::Env(env) => config.envs.extend(
-                    env.split_once('=')
-                        .map(|(key, value)| m::KeyValue { key: key.to_string(), value: value.to_string() }),
-                ),
-                Opt::Bind(from, to, options) => config.mounts.push(bind(from, to, options)),
-                Opt::Device(path) => config.devices.push(m::Device {
-                    container_path: (*path).to_string(),
-                    host_path: (*path).to_string(),
-                    permissions: "rwm".to_string(),
-                }),
-                Opt::CapAdd(name) => capability.add_capabilities.push((*name).to_string()),
-                Opt::CapDrop(name) => capability.drop_capabilities.push((*name).to_string()),
-                Opt::PidsOf(name) => {
-                    let target_id = self.find(owner, name).id;
-                    security.namespace_options =
-                        Some(m::NamespaceOption { network: NODE, pid: TARGET, ipc: POD, target_id });
-                }
-                Opt::InPod(_) => {
-                    security.namespace_options =
-                        Some(m::NamespaceOption { network: NODE, ..Default::default() });
-                }
-                other => {
-                    let known = limit(&mut resources, other) || restrict(&mut security, other);
-                    assert!(known || of_the_pod(other), "{other:?}: see cannot.rs");
-                }
-            }
-        }
-        security.capabilities = Some(capability);
-        config.linux =
-            Some(m::LinuxContainerConfig { resources: Some(resources), security_context: Some(security) });
-        config
     }
 
     fn find(&self, owner: &Owner, name: &str) -> Made {
@@ -259,119 +189,6 @@ impl Cri {
             let _ = self.client.remove_pod_sandbox(m::RemovePodSandboxRequest { pod_sandbox_id: id });
         }
     }
-}
-
-fn configuration(dir: &Path) -> String {
-    let plugin = "plugins.\"io.containerd.grpc.v1.cri\"";
-    let systemd = world::cgroup_manager() == "systemd";
-    let runtimes: String = [Side::Runc, Side::Tested]
-        .map(|side| {
-            let name = side.name();
-            format!(
-                "[{plugin}.containerd.runtimes.{name}]\nruntime_type = \"io.containerd.runc.v2\"\n\
-                 [{plugin}.containerd.runtimes.{name}.options]\nBinaryName = \"{}\"\nSystemdCgroup = {systemd}\n",
-                program(side)
-            )
-        })
-        .concat();
-    format!(
-        "[{plugin}]\nsandbox_image = \"{}\"\nrestrict_oom_score_adj = true\n\
-         [{plugin}.containerd]\ndefault_runtime_name = \"runc\"\n{runtimes}\
-         [{plugin}.cni]\nbin_dir = \"{CNI}\"\nconf_dir = \"{}/cni\"\n",
-        image::PAUSE,
-        dir.display()
-    )
-}
-
-fn namespaces(options: &[Opt<'_>]) -> m::NamespaceOption {
-    let has = |is: fn(&Opt<'_>) -> bool| options.iter().any(is);
-    let own_network = has(|option| matches!(option, Opt::Hostname(_) | Opt::Sysctl(_) | Opt::OwnNetwork));
-    m::NamespaceOption {
-        network: if own_network { POD } else { NODE },
-        pid: match options.iter().find(|option| matches!(option, Opt::HostPids | Opt::SharedPids)) {
-            Some(Opt::HostPids) => NODE,
-            Some(_) => POD,
-            None => CONTAINER,
-        },
-        ipc: if has(|option| matches!(option, Opt::HostIpc)) { NODE } else { POD },
-        target_id: String::new(),
-    }
-}
-
-fn bind(from: &str, to: &str, options: &str) -> m::Mount {
-    let propagation = match options {
-        "rslave" => 1,
-        "rshared" => 2,
-        _ => 0,
-    };
-    m::Mount {
-        container_path: to.to_string(),
-        host_path: from.to_string(),
-        readonly: options == "ro",
-        propagation,
-    }
-}
-
-/// Sets a limit; false for an option that is none.
-fn limit(resources: &mut m::LinuxContainerResources, option: &Opt<'_>) -> bool {
-    let number = |text: &str| text.parse().expect("a number");
-    match option {
-        Opt::Memory(bytes) => resources.memory_limit_in_bytes = number(bytes),
-        Opt::Cpus("0.5") => (resources.cpu_quota, resources.cpu_period) = (50_000, 100_000),
-        Opt::Shares(shares) => resources.cpu_shares = number(shares),
-        Opt::Cpuset(cpus) => resources.cpuset_cpus = (*cpus).to_string(),
-        Opt::OomScore(score) => resources.oom_score_adj = number(score),
-        _ => return false,
-    }
-    true
-}
-
-/// Says what a container may do; false for an option that is about something else.
-fn restrict(security: &mut m::LinuxContainerSecurityContext, option: &Opt<'_>) -> bool {
-    let number = |text: &str| text.parse().ok().map(|value| m::Int64Value { value });
-    match option {
-        Opt::User(user) => {
-            let (user, group) = user.split_once(':').unwrap_or((user, ""));
-            security.run_as_user = number(user);
-            security.run_as_group = number(group);
-            if security.run_as_user.is_none() {
-                security.run_as_username = user.to_string();
-            }
-        }
-        Opt::Group(group) => security.supplemental_groups.extend(group.parse::<i64>()),
-        Opt::ReadOnly => security.readonly_rootfs = true,
-        Opt::Privileged => security.privileged = true,
-        Opt::NoNewPrivileges => security.no_new_privs = true,
-        Opt::SeccompDefault => security.seccomp = Some(m::SecurityProfile::default()),
-        Opt::SeccompUnconfined => {
-            security.seccomp = Some(m::SecurityProfile { profile_type: 1, ..Default::default() });
-        }
-        Opt::SeccompFile(file) => {
-            security.seccomp =
-                Some(m::SecurityProfile { profile_type: 2, localhost_ref: (*file).to_string() });
-        }
-        Opt::Unmasked => {
-            security.masked_paths.clear();
-            security.readonly_paths.clear();
-        }
-        _ => return false,
-    }
-    true
-}
-
-/// Whether the pod's configuration has it.
-fn of_the_pod(option: &Opt<'_>) -> bool {
-    matches!(
-        option,
-        Opt::Cgroups
-            | Opt::HostPids
-            | Opt::HostIpc
-            | Opt::HostUts
-            | Opt::HostNetwork
-            | Opt::Hostname(_)
-            | Opt::Sysctl(_)
-            | Opt::OwnNetwork
-    )
 }
 
 /// The program's output out of a log in CRI's format: time, stream, whether the line is whole, text.
@@ -442,7 +259,10 @@ impl Engine for Cri {
         }
     }
 
-    fn exec(&self, owner: &Owner, name: &str, _how: Exec<'_>, args: &[&str]) -> Outcome {
+    fn exec(&self, owner: &Owner, name: &str, how: Exec<'_>, args: &[&str]) -> Outcome {
+        if how.tty {
+            return self.talk(owner, name, Talk::Exec { tty: true, args }, &[]);
+        }
         let request = m::ExecSyncRequest {
             container_id: self.find(owner, name).id,
             cmd: args.iter().map(ToString::to_string).collect(),
@@ -511,13 +331,26 @@ impl Engine for Cri {
         outcome(result)
     }
 
+    fn talk(&self, owner: &Owner, name: &str, to: Talk<'_>, steps: &[(&str, &str)]) -> Outcome {
+        streams::talk(&self.client, self.find(owner, name).id, to, steps)
+    }
+
+    fn rotate_log(&self, owner: &Owner, name: &str) -> String {
+        let made = self.find(owner, name);
+        let old = made.log.with_extension("old");
+        fs::rename(&made.log, &old).expect("rename");
+        let request = m::ReopenContainerLogRequest { container_id: made.id };
+        self.client.reopen_container_log(request).expect("a new log");
+        read_log(&old).0
+    }
+
     fn make_pod(&self, owner: &Owner, name: &str) -> Outcome {
         nothing_said(self.run_pod(owner, name, &[Opt::SharedPids]))
     }
 
     fn crash(&mut self) {
         self.server.kill();
-        self.server = start_server(&self.dir, &configuration(&self.dir));
+        self.server = start_server(&self.dir, &config::server(&self.dir));
         self.client = Client::connect(&self.dir.join("sock")).expect("a connection");
         image::patiently("the runtime to be ready", || self.is_ready());
     }

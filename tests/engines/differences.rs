@@ -39,13 +39,14 @@ impl Difference {
 
 const ALL: &[Kind] = &Kind::ALL;
 const PODMAN: &[Kind] = &[Kind::Podman];
-const BOTH: &[View] = &[View::V2, View::Host];
+const SYSTEMD: &[View] = &[View::Systemd, View::Guest];
+const EVERYWHERE: &[View] = &[View::V2, View::Host, View::Systemd, View::Guest];
 
 /// All of them.
 pub(crate) const DIFFERENCES: &[Difference] = &[
     Difference {
         engines: ALL,
-        views: BOTH,
+        views: EVERYWHERE,
         always: true,
         scenarios: &["surroundings", "exec_is_confined"],
         lines: &[('-', "SigIgn:\t0000000080000000"), ('+', "SigIgn:\t0000000000000000")],
@@ -53,7 +54,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         engines: ALL,
-        views: BOTH,
+        views: EVERYWHERE,
         always: true,
         scenarios: &["surroundings"],
         lines: &[('-', "tmpfs tmpfs ro"), ('+', "tmpfs tmpfs ro,size=4k,nr_inodes=1")],
@@ -61,7 +62,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         engines: &[Kind::Containerd, Kind::Docker, Kind::Cri],
-        views: BOTH,
+        views: EVERYWHERE,
         always: true,
         scenarios: &["bad_mount"],
         lines: &[('-', "via /proc/self/fd"), ('+', "at \"/etc/passwd\": not a directory")],
@@ -69,7 +70,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         engines: ALL,
-        views: BOTH,
+        views: EVERYWHERE,
         always: true,
         scenarios: &["bad_sysctl"],
         lines: &[
@@ -80,7 +81,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         engines: &[Kind::Containerd, Kind::Cri],
-        views: BOTH,
+        views: EVERYWHERE,
         always: true,
         scenarios: &["bad_directory"],
         lines: &[('-', "mkdir /etc/passwd: not a directory"), ('+', "chdir to cwd")],
@@ -88,7 +89,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         engines: &[Kind::Podman, Kind::Docker],
-        views: BOTH,
+        views: EVERYWHERE,
         always: true,
         scenarios: &["ulimits"],
         lines: &[('-', "error setting rlimits for ready process"), ('+', "error setting rlimit type 7")],
@@ -96,7 +97,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         engines: &[Kind::Podman, Kind::Docker],
-        views: BOTH,
+        views: EVERYWHERE,
         always: true,
         scenarios: &["oom_score"],
         lines: &[
@@ -109,7 +110,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         engines: &[Kind::Docker],
-        views: BOTH,
+        views: EVERYWHERE,
         always: true,
         scenarios: &["privileged"],
         lines: &[('-', "unable to apply caps"), ('+', "during container init: unable to apply caps")],
@@ -117,7 +118,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         engines: &[Kind::Containerd],
-        views: BOTH,
+        views: EVERYWHERE,
         always: true,
         scenarios: &["kill_unknown"],
         lines: &[('-', "unable to signal init: invalid argument"), ('+', "unknown signal \"99\"")],
@@ -147,7 +148,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         engines: &[Kind::Docker],
-        views: BOTH,
+        views: EVERYWHERE,
         always: true,
         scenarios: &["user_and_groups", "groups_by_name"],
         lines: &[('-', "2000(crew)"), ('+', "2000(crew),2000(crew)")],
@@ -155,7 +156,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         engines: PODMAN,
-        views: BOTH,
+        views: EVERYWHERE,
         always: true,
         scenarios: &["kill_dropped", "stop_of_a_shell"],
         lines: &[('+', "has no handler for SIG")],
@@ -163,15 +164,26 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         engines: PODMAN,
-        views: BOTH,
+        views: EVERYWHERE,
         always: false,
         scenarios: &["host_pids", "host_pids_stop", "host_pids_rm", "pids_of_another", "pod"],
         lines: &[('-', "left behind: cgroup"), ('-', "Failed to remove cgroup (will retry)")],
         reason: "with runc the cgroup of a container with shared PIDs outlives it; with Runsig it does not",
     },
     Difference {
+        engines: PODMAN,
+        views: SYSTEMD,
+        always: false,
+        scenarios: &["host_pids_stop", "host_pids_rm"],
+        lines: &[
+            ('-', ".scope/cgroup.freeze: no such file or directory"),
+            ('-', "msg=\"lstat /sys/fs/cgroup"),
+        ],
+        reason: "runc warns that systemd has removed the scope before it: that is as it should be",
+    },
+    Difference {
         engines: &[Kind::Cri],
-        views: BOTH,
+        views: EVERYWHERE,
         always: true,
         scenarios: &["surroundings"],
         lines: &[('-', "/dev/shm rw,nosuid,nodev,noexec"), ('+', "/dev/shm rw,relatime")],

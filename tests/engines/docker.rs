@@ -1,16 +1,14 @@
 //! Docker: a dockerd of our own, with its containerd.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, PoisonError};
 
 use runsig_tests::runtime::{find_in_path, finish};
 use runsig_tests::{Outcome, Runtime, harness, procs, skip};
 
-use crate::docker_like;
-use crate::engine::{Container, Engine, Exec, Limits, Owner, Verb};
+use crate::docker_like::{DockerLike, Ids};
+use crate::engine::{Container, Owner};
 use crate::image::{self, IMAGE, LIMIT, Server};
 use crate::world;
 
@@ -18,7 +16,7 @@ use crate::world;
 pub(crate) struct Docker {
     dir: PathBuf,
     client: PathBuf,
-    ids: Mutex<BTreeMap<String, String>>,
+    ids: Ids,
     server: Server,
 }
 
@@ -38,12 +36,8 @@ impl Docker {
         // The client that came with the server.
         let client = PathBuf::from("/usr/bin/docker");
         let client = if client.exists() { client } else { find_in_path("docker").expect("a docker client") };
-        let docker = Docker {
-            dir: dir.to_path_buf(),
-            client,
-            ids: Mutex::default(),
-            server: Docker::start_server(dir),
-        };
+        let docker =
+            Docker { dir: dir.to_path_buf(), client, ids: Ids::default(), server: Docker::start_server(dir) };
         docker.wait_until_up();
         let archive = image::archive(dir);
         docker.call(&["load", "-i", archive.to_str().expect("utf-8")]).ok();
@@ -113,86 +107,36 @@ impl Docker {
     pub(crate) fn exit_code(&self, name: &str) -> String {
         self.call(&["wait", name]).ok().text().to_string()
     }
-
-    fn with_name(&self, owner: &Owner, before: &[&str], name: &str) -> Outcome {
-        let name = owner.full(name);
-        let mut args = before.to_vec();
-        args.push(&name);
-        self.call(&args)
-    }
-
-    fn inspect(&self, owner: &Owner, name: &str, format: &str) -> String {
-        let outcome = self.with_name(owner, &["container", "inspect", "-f", format], name);
-        if outcome.code == 0 { outcome.text().to_string() } else { "gone".to_string() }
-    }
-
-    fn begin(&self, owner: &Owner, first: &[&str], container: &Container<'_>) -> Outcome {
-        let runtime = format!("--runtime={}", owner.side.name());
-        let parent = format!("--cgroup-parent={}", owner.cgroup);
-        self.call(&docker_like::run(owner, &[first, &[&runtime, &parent]].concat(), container))
-    }
 }
 
-impl Engine for Docker {
-    fn run(&self, owner: &Owner, container: &Container<'_>) -> Outcome {
-        self.begin(owner, &["--rm"], container)
+impl DockerLike for Docker {
+    const AT_ONCE: &'static [&'static str] = &["-f"];
+    const COLUMNS: &'static [&'static str] = &["-o", "pid,args"];
+    const STATISTICS: (&'static str, &'static [&'static str]) = ("{{json .}}", &["MemUsage", "PIDs"]);
+
+    fn client(&self, _owner: &Owner, args: &[String]) -> Command {
+        self.command(args)
     }
 
-    fn start(&self, owner: &Owner, container: &Container<'_>) -> Outcome {
-        let outcome = self.begin(owner, &["--detach"], container);
-        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
-        ids.insert(owner.full(container.name), outcome.text().to_string());
-        outcome
+    fn belonging(&self, owner: &Owner, _container: &Container<'_>) -> Vec<String> {
+        vec![format!("--runtime={}", owner.side.name()), format!("--cgroup-parent={}", owner.cgroup)]
     }
 
-    fn logs(&self, owner: &Owner, name: &str) -> Outcome {
-        self.with_name(owner, &["logs"], name)
+    fn ids(&self) -> &Ids {
+        &self.ids
     }
 
-    fn wait(&self, owner: &Owner, name: &str) -> Outcome {
-        self.with_name(owner, &["wait"], name)
+    fn log(&self, id: &str) -> PathBuf {
+        self.dir.join("data/containers").join(id).join(format!("{id}-json.log"))
     }
 
-    fn state(&self, owner: &Owner, name: &str) -> String {
-        let format =
-            "{{.State.Status}} {{.State.ExitCode}} oom={{.State.OOMKilled}} restarts={{.RestartCount}}";
-        self.inspect(owner, name, format)
-    }
-
-    fn exec(&self, owner: &Owner, name: &str, how: Exec<'_>, args: &[&str]) -> Outcome {
-        self.call(&docker_like::exec(owner, name, how, args))
-    }
-
-    fn stop(&self, owner: &Owner, name: &str, seconds: u32) -> Outcome {
-        self.with_name(owner, &["stop", "-t", &seconds.to_string()], name)
-    }
-
-    fn remove(&self, owner: &Owner, name: &str, force: bool) -> Outcome {
-        if force { self.with_name(owner, &["rm", "-f"], name) } else { self.with_name(owner, &["rm"], name) }
-    }
-
-    fn clear(&self, owner: &Owner, names: &[String]) {
+    fn remove_all(&self, owner: &Owner, names: &[String]) {
         let words = ["rm".to_string(), "-f".to_string()].into_iter();
         let words: Vec<String> = words.chain(names.iter().map(|name| owner.full(name))).collect();
         let _ = self.call(&words);
     }
 
-    fn peek(&self, owner: &Owner, name: &str) -> String {
-        let ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(id) = ids.get(&owner.full(name)) else { return String::new() };
-        let log = self.dir.join("data/containers").join(id).join(format!("{id}-json.log"));
-        fs::read_to_string(log).unwrap_or_default()
-    }
-
-    fn together(&self, owner: &Owner, verb: Verb, names: &[String]) -> Vec<String> {
-        docker_like::together(owner, verb, names, |args| self.call(args))
-    }
-
-    fn stop_command(&self, owner: &Owner, name: &str, seconds: u32) -> Option<Command> {
-        Some(self.command(&["stop", "-t", &seconds.to_string(), &owner.full(name)]))
-    }
-
-    fn crash(&mut self) {
+    fn crash_server(&mut self) {
         self.server.kill();
         let _ = fs::remove_file(self.dir.join("pid"));
         let _ = fs::remove_file(self.dir.join("sock"));
@@ -200,37 +144,7 @@ impl Engine for Docker {
         self.wait_until_up();
     }
 
-    fn kill(&self, owner: &Owner, name: &str, signal: &str) -> Outcome {
-        self.with_name(owner, &["kill", "-s", signal], name)
-    }
-
-    fn pause(&self, owner: &Owner, name: &str) -> Outcome {
-        self.with_name(owner, &["pause"], name)
-    }
-
-    fn unpause(&self, owner: &Owner, name: &str) -> Outcome {
-        self.with_name(owner, &["unpause"], name)
-    }
-
-    fn restart(&self, owner: &Owner, name: &str, seconds: u32) -> Outcome {
-        self.with_name(owner, &["restart", "-t", &seconds.to_string()], name)
-    }
-
-    fn update(&self, owner: &Owner, name: &str, limits: Limits<'_>) -> Outcome {
-        self.call(&docker_like::update(owner, name, limits))
-    }
-
-    fn stats(&self, owner: &Owner, name: &str) -> Outcome {
-        let outcome = self.with_name(owner, &["stats", "--no-stream", "--format", "{{json .}}"], name);
-        docker_like::nonzero(outcome, &["MemUsage", "PIDs"])
-    }
-
-    fn top(&self, owner: &Owner, name: &str) -> Outcome {
-        let name = owner.full(name);
-        self.call(&["top", &name, "-o", "pid,args"])
-    }
-
-    fn shim(&self, owner: &Owner, name: &str) -> i32 {
+    fn watcher(&self, owner: &Owner, name: &str) -> i32 {
         let pid: i32 = self.inspect(owner, name, "{{.State.Pid}}").parse().expect("a PID");
         procs::status_field(pid, "PPid").and_then(|text| text.parse().ok()).expect("the shim's PID")
     }

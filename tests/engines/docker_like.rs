@@ -1,13 +1,175 @@
 //! The command line that podman and Docker share.
 
-use runsig_tests::Outcome;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
-use crate::engine::{Container, Exec, Limits, Opt, Owner, Verb};
+use runsig_tests::Outcome;
+use runsig_tests::runtime::finish;
+
+use crate::engine::{Container, Engine, Exec, Limits, Opt, Owner, Verb};
+use crate::image::LIMIT;
+
+/// The engine's identifiers of started containers, by their names.
+pub(crate) type Ids = Mutex<BTreeMap<String, String>>;
+
+/// What one of the two does in its own way. All else is the same [`Engine`].
+pub(crate) trait DockerLike: Sync {
+    /// The words after `rm` that remove a running container at once.
+    const AT_ONCE: &'static [&'static str];
+    /// The words after `top NAME`.
+    const COLUMNS: &'static [&'static str];
+    /// How `stats` writes JSON, and the values to look at.
+    const STATISTICS: (&'static str, &'static [&'static str]);
+
+    /// The client with arguments, not yet started.
+    fn client(&self, owner: &Owner, args: &[String]) -> Command;
+    /// The options of `run` that say who makes the container, and where its cgroup is.
+    fn belonging(&self, owner: &Owner, container: &Container<'_>) -> Vec<String>;
+    fn ids(&self) -> &Ids;
+    /// Where a container's output is kept.
+    fn log(&self, id: &str) -> PathBuf;
+    /// The process that watches a container.
+    fn watcher(&self, owner: &Owner, name: &str) -> i32;
+    /// Removes containers, if they are there, and what is around them.
+    fn remove_all(&self, owner: &Owner, names: &[String]);
+    fn pod(&self, _owner: &Owner, _name: &str) -> Outcome {
+        unimplemented!("see cannot.rs")
+    }
+    fn crash_server(&mut self) {
+        unimplemented!("see cannot.rs")
+    }
+
+    /// Runs the client to its end.
+    fn ask(&self, owner: &Owner, args: &[String]) -> Outcome {
+        finish(self.client(owner, args), LIMIT)
+    }
+
+    /// A command about one container.
+    fn about(&self, owner: &Owner, before: &[&str], name: &str) -> Outcome {
+        self.ask(owner, &naming(owner, before, name))
+    }
+
+    /// `inspect` with a template.
+    fn inspect(&self, owner: &Owner, name: &str, format: &str) -> String {
+        let outcome = self.about(owner, &["container", "inspect", "-f", format], name);
+        if outcome.code == 0 { outcome.text().to_string() } else { "gone".to_string() }
+    }
+}
+
+fn naming(owner: &Owner, before: &[&str], name: &str) -> Vec<String> {
+    before.iter().map(ToString::to_string).chain([owner.full(name)]).collect()
+}
+
+impl<T: DockerLike> Engine for T {
+    fn run(&self, owner: &Owner, container: &Container<'_>) -> Outcome {
+        let belonging = self.belonging(owner, container);
+        self.ask(owner, &run(owner, "--rm", belonging, container))
+    }
+
+    fn start(&self, owner: &Owner, container: &Container<'_>) -> Outcome {
+        let belonging = self.belonging(owner, container);
+        let outcome = self.ask(owner, &run(owner, "--detach", belonging, container));
+        let mut ids = self.ids().lock().unwrap_or_else(PoisonError::into_inner);
+        ids.insert(owner.full(container.name), outcome.text().to_string());
+        outcome
+    }
+
+    fn logs(&self, owner: &Owner, name: &str) -> Outcome {
+        self.about(owner, &["logs"], name)
+    }
+
+    fn wait(&self, owner: &Owner, name: &str) -> Outcome {
+        self.about(owner, &["wait"], name)
+    }
+
+    fn state(&self, owner: &Owner, name: &str) -> String {
+        let format =
+            "{{.State.Status}} {{.State.ExitCode}} oom={{.State.OOMKilled}} restarts={{.RestartCount}}";
+        self.inspect(owner, name, format)
+    }
+
+    fn exec(&self, owner: &Owner, name: &str, how: Exec<'_>, args: &[&str]) -> Outcome {
+        self.ask(owner, &exec(owner, name, how, args))
+    }
+
+    fn stop(&self, owner: &Owner, name: &str, seconds: u32) -> Outcome {
+        self.about(owner, &["stop", "-t", &seconds.to_string()], name)
+    }
+
+    fn remove(&self, owner: &Owner, name: &str, force: bool) -> Outcome {
+        let how = if force { T::AT_ONCE } else { &[] };
+        self.about(owner, &[&["rm"], how].concat(), name)
+    }
+
+    fn clear(&self, owner: &Owner, names: &[String]) {
+        self.remove_all(owner, names);
+    }
+
+    fn peek(&self, owner: &Owner, name: &str) -> String {
+        let ids = self.ids().lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(id) = ids.get(&owner.full(name)) else { return String::new() };
+        fs::read_to_string(self.log(id)).unwrap_or_default()
+    }
+
+    fn together(&self, owner: &Owner, verb: Verb, names: &[String]) -> Vec<String> {
+        together(owner, verb, names, |args| self.ask(owner, args))
+    }
+
+    fn stop_command(&self, owner: &Owner, name: &str, seconds: u32) -> Option<Command> {
+        Some(self.client(owner, &naming(owner, &["stop", "-t", &seconds.to_string()], name)))
+    }
+
+    fn crash(&mut self) {
+        self.crash_server();
+    }
+
+    fn kill(&self, owner: &Owner, name: &str, signal: &str) -> Outcome {
+        self.about(owner, &["kill", "-s", signal], name)
+    }
+
+    fn pause(&self, owner: &Owner, name: &str) -> Outcome {
+        self.about(owner, &["pause"], name)
+    }
+
+    fn unpause(&self, owner: &Owner, name: &str) -> Outcome {
+        self.about(owner, &["unpause"], name)
+    }
+
+    fn restart(&self, owner: &Owner, name: &str, seconds: u32) -> Outcome {
+        self.about(owner, &["restart", "-t", &seconds.to_string()], name)
+    }
+
+    fn update(&self, owner: &Owner, name: &str, limits: Limits<'_>) -> Outcome {
+        self.ask(owner, &update(owner, name, limits))
+    }
+
+    fn stats(&self, owner: &Owner, name: &str) -> Outcome {
+        let (format, values) = T::STATISTICS;
+        nonzero(self.about(owner, &["stats", "--no-stream", "--format", format], name), values)
+    }
+
+    fn top(&self, owner: &Owner, name: &str) -> Outcome {
+        let columns = T::COLUMNS.iter().map(ToString::to_string);
+        let words: Vec<String> = naming(owner, &["top"], name).into_iter().chain(columns).collect();
+        self.ask(owner, &words)
+    }
+
+    fn make_pod(&self, owner: &Owner, name: &str) -> Outcome {
+        self.pod(owner, name)
+    }
+
+    fn shim(&self, owner: &Owner, name: &str) -> i32 {
+        self.watcher(owner, name)
+    }
+}
 
 /// The arguments of `run` for a container, beginning with that word.
-pub(crate) fn run(owner: &Owner, first: &[&str], container: &Container<'_>) -> Vec<String> {
-    let mut words: Vec<String> = vec!["run".to_string()];
-    words.extend(first.iter().map(ToString::to_string));
+fn run(owner: &Owner, first: &str, belonging: Vec<String>, container: &Container<'_>) -> Vec<String> {
+    let mut words = vec!["run".to_string(), first.to_string()];
+    words.extend(belonging);
     words.extend(["--name".to_string(), owner.full(container.name)]);
     let network = container.has(|option| matches!(option, Opt::HostNetwork | Opt::InPod(_)));
     if !network {
@@ -22,6 +184,7 @@ pub(crate) fn run(owner: &Owner, first: &[&str], container: &Container<'_>) -> V
 fn option(owner: &Owner, option: &Opt<'_>) -> String {
     match option {
         Opt::Init => "--init".to_string(),
+        Opt::Stdin => "--interactive".to_string(),
         Opt::StopSignal(signal) => format!("--stop-signal={signal}"),
         Opt::Tty => "--tty".to_string(),
         Opt::User(user) => format!("--user={user}"),
@@ -67,7 +230,7 @@ fn option(owner: &Owner, option: &Opt<'_>) -> String {
 }
 
 /// The arguments of `exec`.
-pub(crate) fn exec(owner: &Owner, name: &str, how: Exec<'_>, args: &[&str]) -> Vec<String> {
+fn exec(owner: &Owner, name: &str, how: Exec<'_>, args: &[&str]) -> Vec<String> {
     let mut words = vec!["exec".to_string()];
     let flags = [(how.tty, "--tty"), (how.detach, "--detach")];
     words.extend(flags.iter().filter(|(set, _)| *set).map(|(_, flag)| (*flag).to_string()));
@@ -79,7 +242,7 @@ pub(crate) fn exec(owner: &Owner, name: &str, how: Exec<'_>, args: &[&str]) -> V
 }
 
 /// The arguments of `update`.
-pub(crate) fn update(owner: &Owner, name: &str, limits: Limits<'_>) -> Vec<String> {
+fn update(owner: &Owner, name: &str, limits: Limits<'_>) -> Vec<String> {
     let mut words = vec!["update".to_string()];
     let values = [
         ("--memory", limits.memory),
@@ -95,12 +258,7 @@ pub(crate) fn update(owner: &Owner, name: &str, limits: Limits<'_>) -> Vec<Strin
 }
 
 /// One command for many containers.
-pub(crate) fn together(
-    owner: &Owner,
-    verb: Verb,
-    names: &[String],
-    call: impl Fn(&[String]) -> Outcome,
-) -> Vec<String> {
+fn together(owner: &Owner, verb: Verb, names: &[String], call: impl Fn(&[String]) -> Outcome) -> Vec<String> {
     let first: Vec<String> = match verb {
         Verb::State => ["container", "inspect", "-f", "{{.State.Status}}"].map(String::from).to_vec(),
         Verb::Stop(seconds) => vec!["stop".to_string(), "-t".to_string(), seconds.to_string()],
@@ -117,7 +275,7 @@ pub(crate) fn together(
 }
 
 /// The words of a JSON object of statistics whose values are more than nothing, of those asked for.
-pub(crate) fn nonzero(outcome: Outcome, fields: &[&str]) -> Outcome {
+fn nonzero(outcome: Outcome, fields: &[&str]) -> Outcome {
     let parsed: serde_json::Value = serde_json::from_str(outcome.text()).unwrap_or_default();
     let object = if parsed.is_array() { parsed[0].clone() } else { parsed };
     let more = |field: &&&str| {

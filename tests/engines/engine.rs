@@ -58,7 +58,7 @@ pub(crate) struct Owner {
     pub(crate) prefix: String,
     /// A directory of the scenario's own, also shared with its containers.
     pub(crate) dir: PathBuf,
-    /// The cgroup above all of its containers.
+    /// The cgroup above all of its containers, or the slice.
     pub(crate) cgroup: String,
 }
 
@@ -67,12 +67,21 @@ impl Owner {
     pub(crate) fn full(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
+
+    /// Where its cgroup is: a slice `a-b.slice` is in `a.slice`.
+    pub(crate) fn cgroup_path(&self) -> String {
+        let Some(name) = self.cgroup.strip_suffix(".slice") else { return self.cgroup.clone() };
+        let ends = name.match_indices('-').map(|(end, _)| end).chain([name.len()]);
+        ends.map(|end| format!("/{}.slice", &name[..end])).collect()
+    }
 }
 
 /// Something about a container that is not the default.
 #[derive(Clone, Debug)]
 pub(crate) enum Opt<'a> {
     Init,
+    /// Its standard input stays open.
+    Stdin,
     StopSignal(&'a str),
     Tty,
     User(&'a str),
@@ -167,6 +176,15 @@ pub(crate) struct Exec<'a> {
     pub(crate) env: Option<&'a str>,
 }
 
+/// With whom to talk.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Talk<'a> {
+    /// The container's own program.
+    Attach { tty: bool },
+    /// Another one, from its beginning to its end.
+    Exec { tty: bool, args: &'a [&'a str] },
+}
+
 /// New limits for `update`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Limits<'a> {
@@ -258,6 +276,14 @@ pub(crate) trait Engine: Sync {
     /// Whether many containers rather go into one pod.
     fn gathers(&self) -> bool {
         false
+    }
+    /// Writes each line and waits for the words that answer it. A terminal is 100 columns wide and 40 rows high.
+    fn talk(&self, _owner: &Owner, _name: &str, _to: Talk<'_>, _steps: &[(&str, &str)]) -> Outcome {
+        unimplemented!("see cannot.rs")
+    }
+    /// Moves a container's log away and has a new one begun; the old one's text.
+    fn rotate_log(&self, _owner: &Owner, _name: &str) -> String {
+        unimplemented!("see cannot.rs")
     }
     fn make_pod(&self, _owner: &Owner, _name: &str) -> Outcome {
         unimplemented!("see cannot.rs")

@@ -12,6 +12,7 @@ mod docker;
 mod docker_like;
 mod engine;
 mod image;
+mod midcreate;
 mod podman;
 mod recovery;
 mod resident;
@@ -29,6 +30,7 @@ use runsig_tests::service::{self, Answer};
 use runsig_tests::{Case, View, harness, needs};
 
 use crate::engine::Kind;
+use crate::scenarios::Scenario;
 
 /// For one scenario with both runtimes.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -43,6 +45,23 @@ const IN_THE_GUEST: &[&str] = &[
     "memory_limit",
 ];
 
+/// What is played where systemd makes the cgroups.
+const WITH_SYSTEMD: &[&str] = &[
+    "scope",
+    "output_and_code",
+    "exec_output_and_code",
+    "stop_signal_of_the_image",
+    "stop_of_a_shell",
+    "kill_kill",
+    "pause_and_unpause",
+    "rm_force",
+    "host_pids_stop",
+    "host_pids_rm",
+];
+
+/// And what needs its controllers besides.
+const LIMITS_BY_SYSTEMD: &[&str] = &["memory_limit", "cpu_limits", "out_of_memory"];
+
 /// Where each engine runs, in each view of the cgroups.
 const WORLDS: &[Case] = &[
     world_case("podman", View::V2, || world::serve(Kind::Podman)),
@@ -53,6 +72,13 @@ const WORLDS: &[Case] = &[
     world_case("docker", View::Host, || world::serve(Kind::Docker)),
     // A pod's sandbox always has a limit: v2 alone, without controllers, cannot run it.
     world_case("cri", View::Host, || world::serve(Kind::Cri)),
+    // systemd makes the cgroups: one of the test's own, which has no controllers, or that of the guest.
+    world_case("podman", View::Systemd, || world::serve(Kind::Podman)),
+    world_case("containerd", View::Systemd, || world::serve(Kind::Containerd)),
+    world_case("docker", View::Systemd, || world::serve(Kind::Docker)),
+    world_case("podman", View::Guest, || world::serve(Kind::Podman)),
+    world_case("containerd", View::Guest, || world::serve(Kind::Containerd)),
+    world_case("cri", View::Guest, || world::serve(Kind::Cri)),
 ];
 
 const fn world_case(name: &'static str, view: View, body: fn()) -> Case {
@@ -61,7 +87,14 @@ const fn world_case(name: &'static str, view: View, body: fn()) -> Case {
 
 fn main() -> ExitCode {
     harness::main_with(
-        &[stopping::CASES, resident::CASES, recovery::CASES, rootless::CASES, beyond::CASES],
+        &[
+            stopping::CASES,
+            resident::CASES,
+            recovery::CASES,
+            midcreate::CASES,
+            rootless::CASES,
+            beyond::CASES,
+        ],
         WORLDS,
         trials,
     )
@@ -70,14 +103,9 @@ fn main() -> ExitCode {
 /// Every scenario with every engine that can play it.
 fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
-    let pure_v2 = runsig_tests::cgroup::is_pure_v2();
     for world in WORLDS {
         let kind = Kind::ALL.into_iter().find(|kind| kind.name() == world.name).expect("an engine");
-        // Where the host has v2 alone, one view has everything.
-        let all = pure_v2 || kind == Kind::Cri;
-        let mine = scenarios::all().filter(|scenario| scenario.views.contains(&world.view) || all);
-        let mine = mine.filter(|_| !pure_v2 || world.view == View::Host);
-        let mine = mine.filter(|scenario| !needs::in_guest() || IN_THE_GUEST.contains(&scenario.name));
+        let mine = scenarios::all().filter(|scenario| is_played(kind, world.view, scenario));
         for scenario in mine.filter(|scenario| cannot::can(kind, scenario.name)) {
             let name =
                 format!("{}::{}@{}", world.name, scenario.name, format!("{:?}", world.view).to_lowercase());
@@ -85,6 +113,23 @@ fn trials() -> Vec<Trial> {
         }
     }
     trials
+}
+
+/// Whether a view is where a scenario is played.
+fn is_played(kind: Kind, view: View, scenario: &Scenario) -> bool {
+    let with_systemd = WITH_SYSTEMD.contains(&scenario.name);
+    match view {
+        View::Systemd => with_systemd,
+        View::Guest => with_systemd || LIMITS_BY_SYSTEMD.contains(&scenario.name),
+        _ if needs::in_guest() && !IN_THE_GUEST.contains(&scenario.name) => false,
+        // Where the host has v2 alone, one view has everything that systemd is not needed for.
+        _ if runsig_tests::cgroup::is_pure_v2() => {
+            view == View::Host && !scenario.views.contains(&View::Systemd)
+        }
+        _ => {
+            scenario.views.contains(&view) || (kind == Kind::Cri && !scenario.views.contains(&View::Systemd))
+        }
+    }
 }
 
 fn play(world: &Case, scenario: &str) -> Result<Completion, Failed> {

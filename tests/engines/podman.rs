@@ -1,6 +1,6 @@
 //! podman, on private roots.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,15 +10,15 @@ use runsig_tests::case::require_command;
 use runsig_tests::runtime::finish;
 use runsig_tests::{Outcome, Runtime, harness};
 
-use crate::docker_like;
-use crate::engine::{Container, Engine, Exec, Limits, Opt, Owner, Verb};
+use crate::docker_like::{DockerLike, Ids};
+use crate::engine::{Container, Opt, Owner};
 use crate::image::{self, IMAGE, LIMIT};
 use crate::world;
 
 /// podman with its images; two runtimes are configured, `runc` and `tested`.
 pub(crate) struct Podman {
     dir: PathBuf,
-    ids: Mutex<BTreeMap<String, String>>,
+    ids: Ids,
     /// Prefixes of those that made pods.
     pods: Mutex<BTreeSet<String>>,
 }
@@ -35,13 +35,13 @@ impl Podman {
         require_command("podman");
         fs::create_dir_all(dir).expect("mkdir");
         let conf = format!(
-            "[containers]\ndefault_ulimits=[\"nofile=1024:4096\",\"nproc=4096:8192\"]\npids_limit=0\n\
+            "[containers]\nlog_driver=\"k8s-file\"\ndefault_ulimits=[\"nofile=1024:4096\",\"nproc=4096:8192\"]\npids_limit=0\n\
              [engine]\nruntime_supports_json=[\"tested\",\"runc\"]\nruntime_supports_nocgroup=[\"tested\"]\n\
              [engine.runtimes]\ntested=[\"{}\"]\n",
             Runtime::path().display()
         );
         fs::write(dir.join("containers.conf"), conf).expect("write");
-        let podman = Podman { dir: dir.to_path_buf(), ids: Mutex::default(), pods: Mutex::default() };
+        let podman = Podman { dir: dir.to_path_buf(), ids: Ids::default(), pods: Mutex::default() };
         let archive = image::archive(dir);
         podman.call(&["load", "-i", archive.to_str().expect("utf-8")]).ok();
         podman
@@ -84,132 +84,44 @@ impl Podman {
         args.extend(program);
         self.call_with(runtime, &args)
     }
-
-    fn with_name(&self, owner: &Owner, before: &[&str], name: &str) -> Outcome {
-        let name = owner.full(name);
-        let mut args = before.to_vec();
-        args.push(&name);
-        self.call_with(owner.side.name(), &args)
-    }
-
-    fn inspect(&self, owner: &Owner, name: &str, format: &str) -> String {
-        let outcome = self.with_name(owner, &["container", "inspect", "-f", format], name);
-        if outcome.code == 0 { outcome.text().to_string() } else { "gone".to_string() }
-    }
-
-    fn begin(&self, owner: &Owner, first: &[&str], container: &Container<'_>) -> Outcome {
-        let parent = format!("--cgroup-parent={}", owner.cgroup);
-        let mut all = first.to_vec();
-        // A pod has its own.
-        if !container.has(|option| matches!(option, Opt::InPod(_))) {
-            all.push(&parent);
-        }
-        self.call_with(owner.side.name(), &docker_like::run(owner, &all, container))
-    }
 }
 
-impl Engine for Podman {
-    fn run(&self, owner: &Owner, container: &Container<'_>) -> Outcome {
-        self.begin(owner, &["--rm"], container)
+impl DockerLike for Podman {
+    const AT_ONCE: &'static [&'static str] = &["-f", "-t", "0"];
+    const COLUMNS: &'static [&'static str] = &["pid", "args"];
+    const STATISTICS: (&'static str, &'static [&'static str]) = ("json", &["mem_usage", "cpu_time", "pids"]);
+
+    fn client(&self, owner: &Owner, args: &[String]) -> Command {
+        self.command(owner.side.name(), args)
     }
 
-    fn start(&self, owner: &Owner, container: &Container<'_>) -> Outcome {
-        let outcome = self.begin(owner, &["--detach"], container);
-        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
-        ids.insert(owner.full(container.name), outcome.text().to_string());
-        outcome
-    }
-
-    fn logs(&self, owner: &Owner, name: &str) -> Outcome {
-        self.with_name(owner, &["logs"], name)
-    }
-
-    fn wait(&self, owner: &Owner, name: &str) -> Outcome {
-        self.with_name(owner, &["wait"], name)
-    }
-
-    fn state(&self, owner: &Owner, name: &str) -> String {
-        let format =
-            "{{.State.Status}} {{.State.ExitCode}} oom={{.State.OOMKilled}} restarts={{.RestartCount}}";
-        self.inspect(owner, name, format)
-    }
-
-    fn exec(&self, owner: &Owner, name: &str, how: Exec<'_>, args: &[&str]) -> Outcome {
-        self.call_with(owner.side.name(), &docker_like::exec(owner, name, how, args))
-    }
-
-    fn stop(&self, owner: &Owner, name: &str, seconds: u32) -> Outcome {
-        self.with_name(owner, &["stop", "-t", &seconds.to_string()], name)
-    }
-
-    fn remove(&self, owner: &Owner, name: &str, force: bool) -> Outcome {
-        if force {
-            self.with_name(owner, &["rm", "-f", "-t", "0"], name)
-        } else {
-            self.with_name(owner, &["rm"], name)
+    fn belonging(&self, owner: &Owner, container: &Container<'_>) -> Vec<String> {
+        // A pod has its own.
+        if container.has(|option| matches!(option, Opt::InPod(_))) {
+            return Vec::new();
         }
+        vec![format!("--cgroup-parent={}", owner.cgroup)]
     }
 
-    fn clear(&self, owner: &Owner, names: &[String]) {
-        let side = owner.side.name();
-        let names: Vec<String> = names.iter().map(|name| owner.full(name)).collect();
-        let words = |first: &[&str]| -> Vec<String> {
-            first.iter().map(ToString::to_string).chain(names.iter().cloned()).collect()
-        };
-        let _ = self.call_with(side, &words(&["rm", "--force", "--ignore", "--time=0"]));
+    fn ids(&self) -> &Ids {
+        &self.ids
+    }
+
+    fn log(&self, id: &str) -> PathBuf {
+        self.dir.join("root/overlay-containers").join(id).join("userdata/ctr.log")
+    }
+
+    fn remove_all(&self, owner: &Owner, names: &[String]) {
+        let words = ["rm", "--force", "--ignore", "--time=0"].map(String::from).into_iter();
+        let words: Vec<String> = words.chain(names.iter().map(|name| owner.full(name))).collect();
+        let _ = self.ask(owner, &words);
         let pods = self.pods.lock().unwrap_or_else(PoisonError::into_inner).contains(&owner.prefix);
         if pods {
-            let _ = self.call_with(side, &["pod", "rm", "--force", "--time=0", &owner.full("pod")]);
+            let _ = self.about(owner, &["pod", "rm", "--force", "--time=0"], "pod");
         }
     }
 
-    fn peek(&self, owner: &Owner, name: &str) -> String {
-        let ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(id) = ids.get(&owner.full(name)) else { return String::new() };
-        let log = self.dir.join("root/overlay-containers").join(id).join("userdata/ctr.log");
-        fs::read_to_string(log).unwrap_or_default()
-    }
-
-    fn together(&self, owner: &Owner, verb: Verb, names: &[String]) -> Vec<String> {
-        docker_like::together(owner, verb, names, |args| self.call_with(owner.side.name(), args))
-    }
-
-    fn stop_command(&self, owner: &Owner, name: &str, seconds: u32) -> Option<Command> {
-        Some(self.command(owner.side.name(), &["stop", "-t", &seconds.to_string(), &owner.full(name)]))
-    }
-
-    fn kill(&self, owner: &Owner, name: &str, signal: &str) -> Outcome {
-        self.with_name(owner, &["kill", "-s", signal], name)
-    }
-
-    fn pause(&self, owner: &Owner, name: &str) -> Outcome {
-        self.with_name(owner, &["pause"], name)
-    }
-
-    fn unpause(&self, owner: &Owner, name: &str) -> Outcome {
-        self.with_name(owner, &["unpause"], name)
-    }
-
-    fn restart(&self, owner: &Owner, name: &str, seconds: u32) -> Outcome {
-        self.with_name(owner, &["restart", "-t", &seconds.to_string()], name)
-    }
-
-    fn update(&self, owner: &Owner, name: &str, limits: Limits<'_>) -> Outcome {
-        // podman's --memory-swap must be more than its --memory on v1 before it may be raised.
-        self.call_with(owner.side.name(), &docker_like::update(owner, name, limits))
-    }
-
-    fn stats(&self, owner: &Owner, name: &str) -> Outcome {
-        let outcome = self.with_name(owner, &["stats", "--no-stream", "--format", "json"], name);
-        docker_like::nonzero(outcome, &["mem_usage", "cpu_time", "pids"])
-    }
-
-    fn top(&self, owner: &Owner, name: &str) -> Outcome {
-        let name = owner.full(name);
-        self.call_with(owner.side.name(), &["top", &name, "pid", "args"])
-    }
-
-    fn make_pod(&self, owner: &Owner, name: &str) -> Outcome {
+    fn pod(&self, owner: &Owner, name: &str) -> Outcome {
         self.pods.lock().unwrap_or_else(PoisonError::into_inner).insert(owner.prefix.clone());
         let name = owner.full(name);
         let parent = format!("--cgroup-parent={}", owner.cgroup);
@@ -228,7 +140,7 @@ impl Engine for Podman {
         self.call_with(owner.side.name(), &args)
     }
 
-    fn shim(&self, owner: &Owner, name: &str) -> i32 {
+    fn watcher(&self, owner: &Owner, name: &str) -> i32 {
         self.inspect(owner, name, "{{.State.ConmonPid}}").parse().expect("conmon's PID")
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use runsig_tests::{Outcome, Runtime, cgroup, harness, procs, wait};
 
 use crate::compare::LAST_PANIC;
-use crate::engine::{Container, Engine, Exec, Limits, Owner, Side};
+use crate::engine::{Container, Engine, Exec, Limits, Owner, Side, Talk};
 
 /// How a scenario went.
 #[derive(Debug)]
@@ -90,9 +90,7 @@ impl<'a> Session<'a> {
             .replace("tested: ", "RUNTIME: ")
             .replace(&format!("{runtime}: "), "RUNTIME: ");
         text = text.replace(&format!("{runtime} create failed"), "RUNTIME create failed");
-        let told: Vec<&str> =
-            text.lines().filter(|line| !BY_CHANCE.iter().any(|words| line.contains(words))).collect();
-        let text = VARYING.iter().fold(told.join("\n"), |text, (before, after)| hide(&text, before, after));
+        let text = VARYING.iter().fold(told(&text), |text, (before, after)| hide(&text, before, after));
         hide_identifiers(&text)
     }
 
@@ -184,6 +182,12 @@ impl<'a> Session<'a> {
         self.noted(&label, self.engine.exec(&self.owner, name, how, args))
     }
 
+    /// A conversation with a program of the container.
+    pub(crate) fn talk(&self, name: &str, to: Talk<'_>, steps: &[(&str, &str)]) -> Outcome {
+        let label = if matches!(to, Talk::Attach { .. }) { "attach to" } else { "talk in" };
+        self.noted(&format!("{label} {name}"), self.engine.talk(&self.owner, name, to, steps))
+    }
+
     /// `sh -c script` in the container: what it says, without a record.
     #[track_caller]
     pub(crate) fn ask(&self, name: &str, script: &str) -> String {
@@ -245,6 +249,10 @@ impl<'a> Session<'a> {
         self.noted(&format!("rm {name}"), self.engine.remove(&self.owner, name, force))
     }
 
+    pub(crate) fn rotate_log(&self, name: &str) -> String {
+        self.engine.rotate_log(&self.owner, name)
+    }
+
     /// As an engine is called without a record; for many at once.
     pub(crate) fn engine(&self) -> &dyn Engine {
         self.engine
@@ -267,12 +275,11 @@ impl<'a> Session<'a> {
     fn look_for_leftovers(&self) {
         let mut left = Vec::new();
         let nothing = wait::until(Duration::from_secs(5), || {
-            left = cgroup::processes(&self.owner.cgroup)
+            let top = self.owner.cgroup_path();
+            left = cgroup::processes(&top)
                 .into_iter()
                 .map(|pid| format!("process {}", procs::command_line(pid)))
-                .chain(
-                    cgroup::below(&self.owner.cgroup).iter().map(|dir| format!("cgroup {}", dir.display())),
-                )
+                .chain(cgroup::below(&top).iter().map(|dir| format!("cgroup {}", dir.display())))
                 // conmon's own cgroup is podman's to remove, and it does so in its own time.
                 .filter(|thing| !thing.ends_with("/conmon"))
                 .collect();
@@ -292,6 +299,12 @@ const BY_CHANCE: [&str; 2] = ["error waiting for container: context canceled", "
 /// Before and after what is different each time: dates, numbers of temporary mounts, PIDs.
 const VARYING: [(&str, &str); 3] =
     [("time=\"", "\""), ("containerd-mount", ":"), ("/proc/", "/oom_score_adj")];
+
+/// What is not said by chance.
+pub(crate) fn told(text: &str) -> String {
+    let lines = text.lines().filter(|line| !BY_CHANCE.iter().any(|words| line.contains(words)));
+    lines.collect::<Vec<_>>().join("\n")
+}
 
 /// Takes out what stands between two words, where it has a digit in it and no blank.
 fn hide(text: &str, before: &str, after: &str) -> String {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use runsig_tests::case::require_command;
-use runsig_tests::{harness, service, skip};
+use runsig_tests::{View, harness, needs, sandbox, service, skip};
 
 use crate::compare;
 use crate::containerd::Containerd;
@@ -20,17 +20,20 @@ use crate::podman::Podman;
 use crate::scenarios;
 use crate::session::{Ended, Session};
 
-/// `cgroupfs`, or `systemd` when `RUNSIG_TEST_CGROUP_MANAGER` says so: then the machine has to run it.
+/// Who makes the cgroups: systemd where the view has one, the runtimes themselves elsewhere.
 pub(crate) fn cgroup_manager() -> &'static str {
-    match std::env::var("RUNSIG_TEST_CGROUP_MANAGER").as_deref() {
-        Ok("systemd") => "systemd",
-        _ => "cgroupfs",
+    match sandbox::view() {
+        View::Guest | View::Systemd | View::SystemdHybrid => "systemd",
+        View::Host | View::V1 | View::V2 => "cgroupfs",
     }
 }
 
 /// The body of each world: answers `scenario` with what is wrong about it, or `passed`.
 pub(crate) fn serve(kind: Kind) {
     require_command("runc");
+    if cgroup_manager() == "systemd" {
+        needs::systemd();
+    }
     set_up();
     let engine = start(kind);
     let engine = engine.as_ref();

@@ -14,8 +14,7 @@ use crate::needs;
 
 /// Leaves the machine's mount and PID namespaces and runs `next` as PID 1 of the new one.
 pub(crate) fn enter_namespaces(next: impl Fn() -> Command) -> ExitCode {
-    let pids = if on_the_hosts_pids() { CloneFlags::empty() } else { CloneFlags::CLONE_NEWPID };
-    if let Err(error) = unshare(CloneFlags::CLONE_NEWNS | pids) {
+    if let Err(error) = unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID) {
         println!("SKIP: no private namespaces here (root is needed): {error}");
         return ExitCode::from(77);
     }
@@ -41,23 +40,13 @@ pub(crate) fn be_init(next: impl Fn() -> Command) -> ExitCode {
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).expect("prctl");
     let none: Option<&str> = None;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).expect("private mounts");
-    if on_the_hosts_pids() {
-        nix::sys::prctl::set_child_subreaper(true).expect("prctl");
-    } else {
-        mount(Some("proc"), "/proc", Some("proc"), MsFlags::empty(), none).expect("a /proc of our own");
-    }
+    mount(Some("proc"), "/proc", Some("proc"), MsFlags::empty(), none).expect("a /proc of our own");
     let view = std::env::var("RUNSIG_TEST_VIEW").unwrap_or_default();
     if let Err(why) = show_cgroups(&view) {
         println!("SKIP: {why}");
         return ExitCode::from(77);
     }
     reap_until_end(next())
-}
-
-/// Whether tests share the machine's PIDs: systemd is told PIDs and takes them for its own. For guests
-/// that are thrown away, since nothing ends what a test has forgotten.
-fn on_the_hosts_pids() -> bool {
-    std::env::var_os("RUNSIG_TEST_HOST_PIDS").is_some()
 }
 
 fn run_to_end(mut command: Command) -> ExitCode {

@@ -1,9 +1,10 @@
 //! A small blocking client of the Container Runtime Interface (CRI), version v1, as kubelet speaks it.
 //!
 //! Owns: the messages with those of their fields that the tests use (the others are skipped, as
-//! protobuf does), and one function a call. Must not: know any engine or test.
+//! protobuf does), one function a call, and the streams of exec and attach. Must not: know any engine or test.
 
 pub mod messages;
+mod stream;
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,6 +14,8 @@ use tonic::client::Grpc;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request};
 use tonic_prost::ProstCodec;
+
+pub use stream::Stream;
 
 use messages as m;
 
@@ -78,6 +81,10 @@ methods! {
     update_container_resources = "UpdateContainerResources": UpdateContainerResourcesRequest -> Empty;
     /// What it uses.
     container_stats = "ContainerStats": ContainerStatsRequest -> ContainerStatsResponse;
+    /// Runs a program in it; [`crate::Stream`] has its streams.
+    exec = "Exec": ExecRequest -> StreamResponse;
+    /// Gives the streams of its own program.
+    attach = "Attach": AttachRequest -> StreamResponse;
     /// Opens its log anew, after a rotation.
     reopen_container_log = "ReopenContainerLog": ReopenContainerLogRequest -> Empty;
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::engine::{Container, Opt, Verb};
 use crate::image::TELLS_SIGNAL;
 use crate::scenarios::{Scenario, list};
-use crate::session::Session;
+use crate::session::{Session, told};
 
 pub(crate) const LIST: &[Scenario] = list![V2: fifty_at_once];
 
@@ -23,7 +23,7 @@ fn fifty_at_once(s: &Session<'_>) {
         let container = Container::script(name, TELLS_SIGNAL);
         let container = if engine.gathers() { container.with(Opt::InPod("crowd")) } else { container };
         let outcome = engine.start(owner, &container);
-        format!("exit {} {}", outcome.code, outcome.stderr)
+        format!("exit {} {}", outcome.code, told(&outcome.stderr))
     };
     let codes = each(&names, begin);
     s.note("started", &counted(codes));

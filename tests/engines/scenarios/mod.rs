@@ -12,6 +12,8 @@ mod mounts;
 mod pause;
 mod share;
 mod stop;
+mod streams;
+mod systemd;
 
 use runsig_tests::View;
 
@@ -37,13 +39,14 @@ macro_rules! list {
     };
     (@views V2) => { &[runsig_tests::View::V2] };
     (@views Host) => { &[runsig_tests::View::Host] };
+    (@views Systemd) => { &[runsig_tests::View::Systemd, runsig_tests::View::Guest] };
     (@views Both) => { &[runsig_tests::View::V2, runsig_tests::View::Host] };
 }
 use list;
 
 /// All of them.
 pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
-    let parts: [&[Scenario]; 11] = [
+    let parts: [&[Scenario]; 13] = [
         life::LIST,
         exec::LIST,
         stop::LIST,
@@ -55,6 +58,8 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
         limits::LIST,
         faults::LIST,
         many::LIST,
+        systemd::LIST,
+        streams::LIST,
     ];
     parts.into_iter().flatten()
 }
