@@ -22,10 +22,12 @@ pub const CASES: &[Case] = cases![
         device_list_is_told;
     // The guest's processes are not the test's alone, so nothing here counts what is left.
     Guest "systemd": nested_slices, annotations, verbs_need_no_flag, exec_in_a_cgroup_below, survives_a_reload,
-        unified_files, limits_are_properties, update_changes_both, updated_parts, kills_all, device_list_is_told;
+        unified_files, limits_are_properties, update_changes_both, update_leaves_devices_alone, updated_parts, kills_all,
+        device_list_is_told;
     SystemdHybrid "systemd": lives_in_its_scope, default_names, verbs_need_no_flag, paused, ends_by_itself,
         failed_unit_is_forgotten, foreign_unit_is_left_alone, exec_in_a_cgroup_below, survives_a_reload,
-        limits_are_properties, update_changes_both, updated_parts, bad_limits_leave_nothing, kills_all,
+        limits_are_properties, update_changes_both, update_leaves_devices_alone, updated_parts, bad_limits_leave_nothing,
+        kills_all,
         run_removes_everything, device_list_is_told, no_unified_on_v1, no_rootless_on_v1;
 ];
 
@@ -443,6 +445,30 @@ fn update_changes_both() {
     container.verb("update", &["--pids-limit", "-1"]).ok();
     assert_eq!(property(&unit, "TasksMax"), "infinity");
     assert_file(&container, "pids.max", "pids.max", "max");
+}
+
+/// On v1 systemd writes its own list of devices with every change, and it cannot say every rule.
+fn update_leaves_devices_alone() {
+    require_controllers(&["pids"]);
+    let writer = "exec 2>>/denied; echo up >/up; while :; do true >/dev/null; done";
+    let container = Container::in_scope(Bundle::script(writer).with(|config| {
+        config["linux"]["devices"] = json!([{"path": "/dev/kmsg", "type": "c", "major": 1, "minor": 11}]);
+        config["linux"]["resources"] = json!({"devices": [
+            {"allow": true, "access": "rwm"},
+            {"allow": false, "type": "c", "major": 1, "minor": 11, "access": "w"},
+        ]});
+    }));
+    container.create().ok();
+    container.start().ok();
+    let _ = container.wait_for_file("/up");
+    // Opening it for writing alone takes no capability.
+    let right = ["sh", "-c", "true >/dev/null && ! (true >/dev/kmsg)"];
+    container.verb_with("exec", &right).ok();
+    for limit in 30..45 {
+        container.verb("update", &["--pids-limit", &limit.to_string()]).ok();
+    }
+    container.verb_with("exec", &right).ok();
+    assert_eq!(fs::read_to_string(container.bundle.rootfs().join("denied")).expect("made"), "");
 }
 
 /// A quota without a period, and the other way round: the other one stays.

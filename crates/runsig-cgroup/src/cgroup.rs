@@ -188,6 +188,13 @@ impl Cgroup {
         Ok(())
     }
 
+    /// Notes the device rules in the unit, for [`Cgroup::update`].
+    pub(crate) fn remember_devices(&mut self, lines: Vec<(bool, String)>) {
+        if let Some(unit) = &mut self.paths.unit {
+            unit.devices = lines;
+        }
+    }
+
     /// The ways in for the first process: as [`Cgroup::dir_fd`] and [`Cgroup::task_files`], but for
     /// what systemd is going to move it into.
     ///

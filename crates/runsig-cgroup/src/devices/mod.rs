@@ -13,7 +13,7 @@ use oci_spec::runtime::LinuxDeviceCgroup;
 
 pub(crate) use filter::Filter;
 pub(crate) use rule::{Access, Kind, Rule};
-pub(crate) use v1::set as set_v1;
+pub(crate) use v1::{from_lines, set as set_v1, to_lines};
 pub(crate) use v2::set as set_v2;
 
 use crate::error::Result;

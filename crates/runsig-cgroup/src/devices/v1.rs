@@ -29,6 +29,20 @@ pub(crate) fn set(dir: &Dir, target: &Filter) -> Result<()> {
     Ok(())
 }
 
+/// A filter as rules for a cgroup that allows nothing: whether each allows, and its line.
+pub(crate) fn to_lines(filter: &Filter) -> Vec<(bool, String)> {
+    let rules = Filter::default().transition(filter);
+    rules.iter().map(|rule| (rule.allow, rule.to_string())).collect()
+}
+
+/// The filter that [`to_lines`] wrote.
+pub(crate) fn from_lines(lines: &[(bool, String)]) -> Result<Filter> {
+    lines.iter().try_fold(Filter::default(), |mut filter, (allow, line)| {
+        filter.apply(&Rule { allow: *allow, ..known(line)? })?;
+        Ok(filter)
+    })
+}
+
 /// Each write(2) is one rule; the files are opened once.
 fn write(dir: &Dir, rules: &[Rule]) -> Result<()> {
     let (mut allow, mut deny) = (None, None);
@@ -47,12 +61,14 @@ fn write(dir: &Dir, rules: &[Rule]) -> Result<()> {
 fn current(dir: &Dir) -> Result<Filter> {
     let mut filter = Filter::default();
     for line in dir.read("devices.list")?.lines() {
-        let rule = parse(line).ok_or_else(|| {
-            Error::invalid(format!("error parsing line {line:?}: malformed devices.list rule"))
-        })?;
-        filter.apply(&rule)?;
+        filter.apply(&known(line)?)?;
     }
     Ok(filter)
+}
+
+fn known(line: &str) -> Result<Rule> {
+    let bad = || Error::invalid(format!("error parsing line {line:?}: malformed devices.list rule"));
+    parse(line).ok_or_else(bad)
 }
 
 /// `c 1:3 rwm`, `b *:* m`, `a *:* rwm`.
@@ -76,6 +92,20 @@ fn parse(line: &str) -> Option<Rule> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_filter_comes_back_from_its_lines() {
+        for json in [
+            r#"[]"#,
+            r#"[{"allow":true,"access":"rwm"}]"#,
+            r#"[{"allow":true,"access":"rwm"},{"allow":false,"type":"c","major":1,"minor":11,"access":"rw"}]"#,
+        ] {
+            let rules: Vec<_> = serde_json::from_str(json).unwrap();
+            let filter = crate::devices::filter(&rules, &[]).unwrap();
+            assert_eq!(from_lines(&to_lines(&filter)).unwrap(), filter, "{json}");
+        }
+        assert!(from_lines(&[(true, "nonsense".to_owned())]).is_err());
+    }
 
     #[test]
     fn lines_of_devices_list() {

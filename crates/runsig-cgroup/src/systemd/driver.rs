@@ -13,6 +13,7 @@ use super::unit::Unit;
 use super::value::Value;
 use super::{BusError, Property, devices};
 use crate::cgroup::Cgroup;
+use crate::devices::{from_lines, set_v1, to_lines};
 use crate::error::{Error, Result};
 use crate::host::{Host, Mode};
 use crate::paths::{Directory, Legacy, Paths, Request};
@@ -106,13 +107,17 @@ impl Cgroup {
         let mut all = first_properties(&unit, unified, pid);
         all.list.extend_from_slice(wishes.properties);
         let rules = resources.devices().as_deref().unwrap_or_default();
-        devices::properties(&crate::devices::filter(rules, wishes.bundle_devices)?, target.version, &mut all);
+        let filter = crate::devices::filter(rules, wishes.bundle_devices)?;
+        devices::properties(&filter, target.version, &mut all);
         let limits = translate::limits(resources, target)?;
         all.list.extend(limits.list);
         all.warnings.extend(limits.warnings);
         translate::at_start(resources, target, &mut all)?;
         manager.start(&unit, &all.list).map_err(failed(format!("unable to start unit {:?}", unit.name)))?;
         self.adopt(Some(resources))?;
+        if !unified {
+            self.remember_devices(to_lines(&filter));
+        }
         Ok(all.warnings)
     }
 
@@ -124,10 +129,44 @@ impl Cgroup {
         let (mut manager, version) = connect(unit)?;
         let target = Target { version, unified, memory };
         let properties = translate::limits(&mut changes, target)?.list;
-        if !properties.is_empty() {
-            manager.set_properties(unit, &properties).map_err(failed("unable to set unit properties"))?;
+        if properties.is_empty() {
+            return Ok(changes);
+        }
+        let mut set =
+            || manager.set_properties(unit, &properties).map_err(failed("unable to set unit properties"));
+        if unified {
+            set()?
+        } else {
+            self.without_its_devices(unit, set)?
         }
         Ok(changes)
+    }
+
+    /// On v1 systemd writes all it has of a unit whichever property changes, the device list too:
+    /// nothing is allowed for a moment, and then what systemd can say of the rules. So nobody runs
+    /// until the list is the exact one again.
+    fn without_its_devices(&self, unit: &Unit, mut change: impl FnMut() -> Result<()>) -> Result<()> {
+        let mut changed = || change().and_then(|()| self.set_devices_again(unit));
+        if self.is_frozen()? {
+            return changed();
+        }
+        match self.freeze() {
+            // A host without freezer has to live with that moment.
+            Ok(()) | Err(Error::NotConfigured { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let changed = changed();
+        match self.thaw() {
+            Ok(()) | Err(Error::NotConfigured { .. }) => changed,
+            Err(error) => changed.and(Err(error)),
+        }
+    }
+
+    fn set_devices_again(&self, unit: &Unit) -> Result<()> {
+        match self.v1_dir("devices")? {
+            Some(dir) if !unit.devices.is_empty() => set_v1(dir, &from_lines(&unit.devices)?),
+            _ => Ok(()),
+        }
     }
 
     /// systemd wants a quota with its period, and swap apart from memory: what a change leaves out is

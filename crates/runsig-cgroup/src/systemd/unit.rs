@@ -19,6 +19,10 @@ pub struct Unit {
     /// It is the user's own systemd that has it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub user: bool,
+    /// Its device rules on v1, where systemd writes a list of its own with every change: whether each
+    /// allows, and its line.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<(bool, String)>,
 }
 
 impl Unit {
@@ -49,7 +53,7 @@ impl Unit {
         if name.contains(['/', '\0']) || name.len() > 255 {
             return Err(Error::invalid(format!("invalid unit name: {name}")));
         }
-        Ok(Self { name, slice: slice.to_owned(), container: container.to_owned(), user })
+        Ok(Self { name, slice: slice.to_owned(), container: container.to_owned(), user, devices: Vec::new() })
     }
 
     /// Whether it is a slice, which is above containers.
