@@ -8,6 +8,7 @@ use runsig_sys::fd::CWD;
 use runsig_sys::{Errno, fs, process};
 
 use crate::error::{During, Failure, Result};
+use crate::namespaces::Network;
 use crate::procfs::ProcFs;
 use crate::sync::Sync;
 use crate::words::Text;
@@ -41,6 +42,7 @@ fn make(plan: &mut InitPlan, sync: &Sync) -> Result<ProcFs> {
 /// /proc/sys becomes read-only.
 fn make_root(plan: &InitPlan, procfs: &mut ProcFs, sync: &Sync) -> Result<()> {
     if plan.rootfs.is_none() {
+        Network::of(&plan.namespaces, sync).enter()?;
         run_hooks(plan, sync)?;
         console::set_up(plan, |_| Ok(()))?;
         return set_kernel(plan, procfs);

@@ -4,15 +4,17 @@
 //! Must not: touch the file system of the container.
 
 use alloc::vec::Vec;
+use core::cell::Cell;
 use core::ffi::CStr;
 
 use runsig_proto::plan::Namespaces;
 use runsig_proto::{InitPlan, Op};
-use runsig_sys::process::CLONE_NEWTIME;
+use runsig_sys::process::{CLONE_NEWNET, CLONE_NEWTIME};
 use runsig_sys::{BorrowedFd, Errno, OwnedFd, fs, net, process};
 
 use crate::error::{During, Failure, Result};
 use crate::procfs::ProcFs;
+use crate::sync::Sync;
 use crate::words::Text;
 
 /// Enters and makes what is left: first those given by path, then the new ones.
@@ -42,6 +44,36 @@ fn enter_time(offsets: &[u8], procfs: &mut ProcFs) -> Result<()> {
     let namespace =
         fs::openat(directory.as_fd(), c"time_for_children", fs::O_RDONLY, 0).during(Op::TimeOffsets)?;
     process::setns(namespace.as_fd(), CLONE_NEWTIME).during(Op::TimeOffsets)
+}
+
+/// A new network namespace that the runtime makes while we make mounts, because that takes as long as all
+/// of ours together. It has to be entered before anything asks for the network.
+#[derive(Debug, Default)]
+pub struct Network<'a> {
+    /// Where it comes from, if it does.
+    from: Option<&'a Sync>,
+    entered: Cell<bool>,
+}
+
+impl<'a> Network<'a> {
+    /// The one of this plan.
+    #[must_use]
+    pub fn of(plan: &Namespaces, sync: &'a Sync) -> Self {
+        Self { from: plan.network_follows.then_some(sync), entered: Cell::new(false) }
+    }
+
+    /// Enters it, unless we are in it already.
+    ///
+    /// # Errors
+    /// [`Op::Sync`] when it does not come, [`Op::Unshare`].
+    pub fn enter(&self) -> Result<()> {
+        match self.from {
+            Some(sync) if !self.entered.replace(true) => {
+                process::setns(sync.network()?.as_fd(), CLONE_NEWNET).during(Op::Unshare)
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Brings up the loopback interface of a new network namespace.

@@ -57,7 +57,15 @@ impl Sync {
     /// [`Op::Sync`], also when the runtime is gone.
     pub fn tree(&self, mount: u32) -> Result<OwnedFd> {
         self.send(&FromInit::Tree { mount })?;
-        frame::receive_tree(self.socket()?).during(Op::Sync)
+        frame::receive_descriptor(self.socket()?, frame::TREE).during(Op::Sync)
+    }
+
+    /// The network namespace that the plan has announced.
+    ///
+    /// # Errors
+    /// [`Op::Sync`], also when the runtime is gone.
+    pub fn network(&self) -> Result<OwnedFd> {
+        frame::receive_descriptor(self.socket()?, frame::NETWORK).during(Op::Sync)
     }
 
     /// Hangs up: the runtime takes it for success.

@@ -3,6 +3,7 @@
 //! The conversation, in order (`->` from the runtime, `<-` from the init):
 //! ```text
 //! -> Plan                     always first
+//! -> a descriptor             the network namespace; only if the plan says that it follows
 //! <- Tree { mount }           for each idmapped bind mount, in its turn
 //! -> a byte with a descriptor the detached tree to attach
 //! <- Hooks                    namespaces are made; only if the plan asks for runtime hooks
@@ -69,7 +70,7 @@ wire_enum! {
             errno: i32,
         } = 4,
         /// An idmapped bind mount has its turn: what it shows may be a mount made just before it, and only the
-        /// runtime may shift its owners. It answers by [`send_tree`].
+        /// runtime may shift its owners. It answers by a descriptor of that kind ([`TREE`]).
         Tree {
             /// Which of the plan's mounts.
             mount: u32,
@@ -248,26 +249,28 @@ pub fn send<T: Wire>(sock: BorrowedFd<'_>, message: &T) -> Result<(), Errno> {
     Ok(())
 }
 
-/// The byte that a tree comes with.
-const TREE: u8 = b't';
+/// The byte that a detached tree comes with: the answer to [`FromInit::Tree`].
+pub const TREE: u8 = b't';
+/// The byte that a network namespace comes with.
+pub const NETWORK: u8 = b'n';
 
-/// Answers [`FromInit::Tree`].
+/// Sends a descriptor between two messages, with the byte that says what it is.
 ///
 /// # Errors
 /// As sendmsg(2).
-pub fn send_tree(sock: BorrowedFd<'_>, tree: BorrowedFd<'_>) -> Result<(), Errno> {
-    net::send_with_fds(sock, &[TREE], &[tree]).map(|_| ())
+pub fn send_descriptor(sock: BorrowedFd<'_>, what: u8, descriptor: BorrowedFd<'_>) -> Result<(), Errno> {
+    net::send_with_fds(sock, &[what], &[descriptor]).map(|_| ())
 }
 
-/// Receives the answer to [`FromInit::Tree`].
+/// Receives a descriptor where the conversation has one.
 ///
 /// # Errors
-/// `ECONNRESET` when the other side is gone, `EPROTO` for anything but a tree; as recvmsg(2).
-pub fn receive_tree(sock: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+/// `ECONNRESET` when the other side is gone, `EPROTO` for anything else than `what`; as recvmsg(2).
+pub fn receive_descriptor(sock: BorrowedFd<'_>, what: u8) -> Result<OwnedFd, Errno> {
     let (mut byte, mut fds) = ([0u8], [None]);
     match net::recv_with_fds(sock, &mut byte, &mut fds)? {
         0 => Err(Errno::ECONNRESET),
-        _ => fds.into_iter().flatten().next().filter(|_| byte == [TREE]).ok_or(Errno::EPROTO),
+        _ => fds.into_iter().flatten().next().filter(|_| byte == [what]).ok_or(Errno::EPROTO),
     }
 }
 

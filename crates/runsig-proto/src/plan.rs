@@ -118,6 +118,7 @@ wire_struct! {
 
 wire_struct! {
     /// Namespaces beyond those of the clone.
+    #[derive(Default)]
     pub struct Namespaces {
         /// Enter these, in order: (`CLONE_NEW*`, descriptor, path for messages).
         pub join: Vec<(u64, i32, CString)>,
@@ -130,6 +131,8 @@ wire_struct! {
         pub user: bool,
         /// The container has a mount namespace that is not the host's.
         pub mount: bool,
+        /// A new network namespace comes over the sync socket: the runtime makes it meanwhile.
+        pub network_follows: bool,
     }
 }
 

@@ -22,6 +22,7 @@ use crate::facts;
 use crate::host_mounts;
 use crate::launch::{self, Launch, Launched};
 use crate::net_devices;
+use crate::network;
 use crate::notify::publish;
 use crate::options::{CreateOptions, Globals};
 use crate::sd_notify;
@@ -177,6 +178,7 @@ impl<'a> Builder<'a> {
         self.plan.init.fds.exec_fifo = raw(&fifo);
         self.plan.init.fds.console = raw(&console);
         self.plan.init.namespaces.unshare = self.plan.new_namespaces & (CLONE_NEWCGROUP | CLONE_NEWTIME);
+        network::let_follow(self.plan);
 
         // Once in its user namespace the init may enter only what that owns; we may enter all of
         // them, but for a time namespace, which takes no process that shares its memory.
@@ -202,7 +204,7 @@ impl<'a> Builder<'a> {
         let new_user = self.plan.new_namespaces & CLONE_NEWUSER != 0;
         let (cgroup, tasks) = cgroup.first_doors()?;
         let launched = Launch {
-            namespaces: self.plan.new_namespaces & !(CLONE_NEWCGROUP | CLONE_NEWTIME),
+            namespaces: self.plan.new_namespaces & !self.made_later(),
             cgroup,
             tasks,
             join: &early,
@@ -213,6 +215,12 @@ impl<'a> Builder<'a> {
         .start();
         self.network = joined.into_iter().find(|(flag, ..)| *flag == CLONE_NEWNET).map(|(_, fd, _)| fd);
         launched
+    }
+
+    /// The new namespaces that are not the clone's to make.
+    fn made_later(&self) -> u64 {
+        let network = if self.plan.init.namespaces.network_follows { CLONE_NEWNET } else { 0 };
+        CLONE_NEWCGROUP | CLONE_NEWTIME | network
     }
 
     /// Before the hooks, which find the devices where the program will.
@@ -276,6 +284,9 @@ impl<'a> Builder<'a> {
         }
         self.move_devices(pid)?;
         launch::send_plan(launched.sync.as_fd(), self.plan.init.clone())?;
+        if self.plan.init.namespaces.network_follows {
+            network::make(launched.sync.as_fd())?;
+        }
         trace::planned(self.globals, pid, &self.plan.init);
         unlimited.map(|cgroup| limit(self.plan, cgroup)).transpose()?;
         let mut answers = Answers { plan: self.plan, state: &self.container.state, child: &launched.child };

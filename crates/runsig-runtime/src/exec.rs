@@ -188,6 +188,7 @@ impl Exec<'_> {
             time_offsets: Vec::new(),
             user: bits & CLONE_NEWUSER != 0,
             mount: bits & CLONE_NEWNS != 0,
+            network_follows: false,
         };
         let process = Process { rlimits: self.plan.rlimits.clone(), ..self.plan.process.clone() };
         Ok(InitPlan::joining(fds, namespaces, process))

@@ -75,7 +75,7 @@ pub(crate) fn send_tree(plan: &Plan, number: u32, init: BorrowedFd<'_>, sync: Bo
         let sent = process::setns(init, CLONE_NEWNS)
             .and_then(|()| clone_tree(mount))
             .and_then(|tree| shift(&tree, &namespace, host.recursive_idmap).map(|()| tree))
-            .and_then(|tree| frame::send_tree(sync, tree.as_fd()));
+            .and_then(|tree| frame::send_descriptor(sync, frame::TREE, tree.as_fd()));
         process::exit(sent.map_or_else(Errno::raw, |()| 0))
     };
     match process::wait(WaitFor::Pid(copy), false).map_err(failed)? {

@@ -26,6 +26,7 @@ mod host_mounts;
 mod launch;
 pub mod listing;
 mod net_devices;
+mod network;
 mod notify;
 pub mod options;
 pub mod pause;

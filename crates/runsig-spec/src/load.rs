@@ -359,6 +359,7 @@ fn init_namespaces(namespaces: &Namespaces, linux: &mut Linux<'_>) -> Result<Ini
         time_offsets: namespaces::time_offsets(namespaces, linux.time_offsets.take())?,
         user: namespaces.has(namespaces::USER),
         mount: namespaces.has(namespaces::MOUNT),
+        network_follows: false,
     })
 }
 

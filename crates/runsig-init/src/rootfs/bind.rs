@@ -37,6 +37,8 @@ pub(super) fn mount(
     let (tree, ours) = if m.set & ATTR_IDMAP == 0 {
         source_tree(source, recursive, tree).map_err(fail)?
     } else {
+        // Of two descriptors from the runtime, this one was sent first.
+        ctx.network.enter()?;
         (ctx.sync.tree(ctx.turn)?, false)
     };
     let is_directory = fs::fstat(tree.as_fd()).map_err(fail)?.is(fs::S_IFDIR);

@@ -27,6 +27,7 @@ use runsig_proto::plan::{InitPlan, Rootfs};
 use runsig_sys::{BorrowedFd, Errno, OwnedFd, fs};
 
 use crate::error::{During, Failure, Result};
+use crate::namespaces::Network;
 use crate::sync::Sync;
 
 /// A rootfs on its way to being the root.
@@ -52,12 +53,14 @@ struct Context<'a> {
     plan: &'a InitPlan,
     rootfs: &'a Rootfs,
     sync: &'a Sync,
+    network: &'a Network<'a>,
     /// Which of the plan's mounts has its turn.
     turn: u32,
 }
 
 /// Prepares the rootfs: propagation, a mount of its own, all mounts, devices and links.
-/// The calling process ends with the working directory it had. What only the runtime can make it is asked for.
+/// The calling process ends with the working directory it had. What only the runtime can make it is asked for;
+/// a network namespace that follows has been entered.
 ///
 /// # Errors
 /// What could not be made or mounted, and why.
@@ -66,9 +69,12 @@ pub fn prepare(plan: &InitPlan, sync: &Sync) -> Result<Prepared> {
     let root = switch::own_root(rootfs, plan.namespaces.mount)?;
     // Modes are what we say, whatever the caller of the runtime had as its mask.
     let mask = fs::umask(0);
-    let filled = fill(Context { root: root.as_fd(), plan, rootfs, sync, turn: 0 });
+    let network = Network::of(&plan.namespaces, sync);
+    let filled = fill(Context { root: root.as_fd(), plan, rootfs, sync, network: &network, turn: 0 });
     fs::umask(mask);
-    Ok(Prepared { read_only_later: filled?, root })
+    let read_only_later = filled?;
+    network.enter()?;
+    Ok(Prepared { read_only_later, root })
 }
 
 fn fill(mut ctx: Context<'_>) -> Result<Vec<(CString, OwnedFd)>> {

@@ -35,6 +35,10 @@ const PROC_FILES: [&[u8]; 10] = [
     b"proc/sys/crypto/fips_enabled",
 ];
 
+/// File systems that have nothing to do with the network of who mounts them. Of all others sysfs shows its
+/// devices, and remote ones use it.
+const WITHOUT_NETWORK: [&[u8]; 4] = [b"proc", b"tmpfs", b"devpts", b"mqueue"];
+
 /// Words that change nothing but how much a superblock logs or counts; not every file system's
 /// parser knows them.
 const NEEDLESS: [&CStr; 4] = [c"silent", c"loud", c"iversion", c"noiversion"];
@@ -121,6 +125,9 @@ pub(super) struct New<'a> {
 }
 
 fn file_system(ctx: Context<'_>, m: &Mount, new: &New<'_>, tree: i32) -> Result<OwnedFd> {
+    if !WITHOUT_NETWORK.contains(&new.fstype.to_bytes()) {
+        ctx.network.enter()?;
+    }
     let place = match new.fstype.to_bytes() {
         b"proc" | b"sysfs" => ordinary_directory(ctx, m, new.fstype)?,
         _ => destination(ctx, m, Make::Directory, LastLink::Follow, false)?,

@@ -4,10 +4,12 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
 use runsig_proto::plan::{Device, InitPlan, Kind, Mount, MountWhat, Rootfs, SwitchRoot};
-use runsig_proto::{FromInit, Op};
+use runsig_proto::{FromInit, Op, frame};
 use runsig_sys::fd::CWD;
 use runsig_sys::mount::{ATTR_NODEV, ATTR_NOEXEC, ATTR_NOSUID, MS_REC, MS_SLAVE};
-use runsig_sys::process::{CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUTS, ExitStatus};
+use runsig_sys::process::{
+    self, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUTS, ExitStatus,
+};
 use runsig_sys::{OwnedFd, fs, net, term};
 
 use crate::harness::{Init, c, is_root, script};
@@ -127,6 +129,49 @@ fn everything_is_in_place_when_the_program_starts() {
     assert_eq!(init.next(), Some(FromInit::Ready));
     init.go(b"");
     assert_eq!((init.next(), init.end()), (None, ExitStatus::Exited(0)));
+}
+
+/// The runtime makes it while mounts are made, and everything that is about a network has to see it: sysfs of
+/// whose devices there are, sysctls, the program.
+#[test]
+fn a_network_namespace_that_follows_is_entered_before_anything_needs_it() {
+    let Some(root) = Root::new("follows") else { return };
+    let mut plan = root.plan(
+        r#"[ "$(cat /proc/sys/net/ipv4/ip_forward)" = 1 ] && [ "$(echo /sys/class/net/*)" = /sys/class/net/lo ] &&
+           ifconfig lo | grep -q UP"#,
+    );
+    plan.loopback = false;
+    plan.namespaces.network_follows = true;
+    plan.sysctl = vec![(c("net/ipv4/ip_forward"), c("1"))];
+    plan.rootfs.as_mut().unwrap().mounts.push(mount("sysfs", "/sys", &[]));
+    let init = Init::start(plan, NAMESPACES & !CLONE_NEWNET, &[]);
+    // A thread of its own goes there and does not come back.
+    let made = std::thread::spawn(|| {
+        process::unshare(CLONE_NEWNET).unwrap();
+        net::loopback_up().unwrap();
+        fs::openat(CWD, c"/proc/thread-self/ns/net", fs::O_RDONLY, 0).unwrap()
+    });
+    let sync = init.sync.as_ref().unwrap();
+    frame::send_descriptor(sync.as_fd(), frame::NETWORK, made.join().unwrap().as_fd()).unwrap();
+    assert_eq!(init.next(), Some(FromInit::Ready));
+    init.go(b"");
+    assert_eq!((init.next(), init.end()), (None, ExitStatus::Exited(0)));
+}
+
+/// The runtime may be about to send the network when the init gives up before it needs it.
+#[test]
+fn a_failure_before_the_network_follows_is_told() {
+    let Some(root) = Root::new("early") else { return };
+    let mut plan = root.plan("exit 0");
+    plan.namespaces.network_follows = true;
+    plan.rootfs.as_mut().unwrap().mounts.insert(0, mount("proc", "/etc/passwd", &[]));
+    let init = Init::start(plan, NAMESPACES & !CLONE_NEWNET, &[]);
+    let sync = init.sync.as_ref().unwrap();
+    // Whether it is still there or not.
+    let _ = frame::send_descriptor(sync.as_fd(), frame::NETWORK, sync.as_fd());
+    let message = init.next();
+    let Some(FromInit::Failed { op, subject, .. }) = message else { panic!("{message:?}") };
+    assert_eq!((op, subject), (Op::MountPoint, c("/etc/passwd")));
 }
 
 /// CVE-2024-21626: a working directory through a descriptor of the host's.

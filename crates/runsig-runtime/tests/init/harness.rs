@@ -30,7 +30,7 @@ pub(crate) fn is_root() -> bool {
 /// A process in our own namespaces, as ourselves, that executes `args`.
 pub(crate) fn plan(args: &[&str]) -> InitPlan {
     let fds = Fds { exec_fifo: -1, console: -1, preserve: 0 };
-    let namespaces = Namespaces { join: vec![], unshare: 0, time_offsets: vec![], user: false, mount: false };
+    let namespaces = Namespaces::default();
     let process = Process {
         args: args.iter().map(|arg| c(arg)).collect(),
         env: vec![c("PATH=/usr/bin:/bin")],

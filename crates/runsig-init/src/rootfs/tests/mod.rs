@@ -114,7 +114,7 @@ pub(crate) fn c(path: impl AsRef<Path>) -> CString {
 
 pub(crate) fn plan(root: &Path) -> InitPlan {
     let fds = Fds { exec_fifo: -1, console: -1, preserve: 0 };
-    let namespaces = Namespaces { join: vec![], unshare: 0, time_offsets: vec![], user: false, mount: true };
+    let namespaces = Namespaces { mount: true, ..Namespaces::default() };
     let process = Process { cwd: c"/".into(), umask: 0o22, ..Process::default() };
     InitPlan {
         kind: Kind::Create,

@@ -220,7 +220,7 @@ fn an_idmapped_tree_is_asked_for_in_its_turn() {
         let init = Sync::from_argument(&CString::new(init.into_raw().to_string()).unwrap()).unwrap();
         // Answered before it is asked.
         let tree = open_tree(runsig_sys::fd::CWD, &c(&theirs), false).unwrap();
-        frame::send_tree(runtime.as_fd(), tree.as_fd()).unwrap();
+        frame::send_descriptor(runtime.as_fd(), frame::TREE, tree.as_fd()).unwrap();
         super::super::prepare(&plan, &init).unwrap();
         let asked = frame::receive(runtime.as_fd()).unwrap();
         assert!(matches!(asked, Some(FromInit::Tree { mount: 1 })), "{asked:?}");
