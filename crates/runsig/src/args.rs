@@ -1,59 +1,62 @@
 //! From what was typed to what is meant.
 //!
-//! Owns: the two steps of parsing (globals, then one verb), defaults, numbers, booleans, paths,
-//! and clap's errors in runc's words. Must not: act on a container.
+//! Owns: the two steps of parsing (globals, then one verb), each the quick way where that will do,
+//! defaults, numbers, booleans, paths. Must not: act on a container.
 
 use std::ffi::OsString;
 use std::num::IntErrorKind;
 use std::path::{Path, PathBuf};
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{ArgMatches, Command};
 use runsig_runtime::{CgroupManager, Globals};
 
+use crate::by_clap;
 use crate::failure::{Failure, Result};
-use crate::go_flags::{self, parse_bool};
+use crate::given::{self, Given};
+use crate::go_flags::parse_bool;
 use crate::log::Format;
-use runsig::cli::{self, Verb};
+use runsig::cli::Verb;
 
 /// The global flags, and the verb with its arguments still unparsed.
 pub(crate) struct Invocation {
-    matches: ArgMatches,
+    given: Given,
+    verb: Option<(String, Vec<OsString>)>,
 }
 
 impl Invocation {
     /// Parses the globals.
     pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Self> {
-        parse(cli::globals(), args.collect()).map(|matches| Self { matches })
+        let args: Vec<OsString> = args.collect();
+        match given::globals(args.clone()) {
+            Some((given, verb)) => Ok(Self { given, verb: Some(verb) }),
+            None => by_clap::globals(args).map(|(given, verb)| Self { given, verb }),
+        }
     }
 
     pub(crate) fn wants_help(&self) -> bool {
-        self.matches.get_flag("help")
+        self.given.has("help")
     }
 
     pub(crate) fn wants_version(&self) -> bool {
-        self.matches.get_flag("version")
+        self.given.has("version")
     }
 
     pub(crate) fn debug(&self) -> bool {
-        self.matches.get_flag("debug")
+        self.given.has("debug")
     }
 
     /// The verb as typed, and what follows it.
-    pub(crate) fn verb(&self) -> Option<(&str, Vec<OsString>)> {
-        let (name, rest) = self.matches.subcommand()?;
-        let rest = rest.try_get_many::<OsString>("").ok().flatten();
-        Some((name, rest.map(|rest| rest.cloned().collect()).unwrap_or_default()))
+    pub(crate) fn verb(&self) -> Option<(&str, &[OsString])> {
+        self.verb.as_ref().map(|(name, rest)| (name.as_str(), rest.as_slice()))
     }
 
     /// The log file, where one is named.
     pub(crate) fn log_file(&self) -> Option<PathBuf> {
-        path(&self.matches, "log")
+        path(&self.given, "log")
     }
 
     /// The format of the log.
     pub(crate) fn log_format(&self) -> Result<Format> {
-        match text(&self.matches, "log-format")?.as_deref() {
+        match text(&self.given, "log-format")?.as_deref() {
             None | Some("text") => Ok(Format::Text),
             Some("json") => Ok(Format::Json),
             Some(other) => Err(Failure::new(format!("invalid log-format: {other}"))),
@@ -62,10 +65,10 @@ impl Invocation {
 
     /// The state directory: the one asked for, or the default with whether it must be made first.
     pub(crate) fn root(&self) -> Result<Root> {
-        if self.matches.get_raw("root").is_none() {
+        if self.given.value("root").is_none() {
             return Ok(Root::default_for(&HostUser::of_process()));
         }
-        let asked = path(&self.matches, "root").unwrap_or_default();
+        let asked = path(&self.given, "root").unwrap_or_default();
         match absolute(&asked)? {
             root if root == Path::new("/") => {
                 Err(Failure::new("Option --root argument should not be set to /"))
@@ -86,7 +89,7 @@ impl Invocation {
     }
 
     fn rootless(&self) -> Result<Option<bool>> {
-        match text(&self.matches, "rootless")? {
+        match text(&self.given, "rootless")? {
             None => Ok(None),
             Some(auto) if auto.eq_ignore_ascii_case("auto") => Ok(None),
             Some(other) => parse_bool(&other).map(Some).ok_or_else(|| {
@@ -96,7 +99,7 @@ impl Invocation {
     }
 
     fn manager(&self) -> Result<CgroupManager> {
-        let manager = match text(&self.matches, "cgroup-manager")?.as_deref() {
+        let manager = match text(&self.given, "cgroup-manager")?.as_deref() {
             None | Some("cgroupfs") => CgroupManager::Cgroupfs,
             Some("systemd") => CgroupManager::Systemd,
             Some("disabled") => CgroupManager::Disabled,
@@ -106,7 +109,7 @@ impl Invocation {
                 )));
             }
         };
-        let systemd = self.matches.get_flag("systemd-cgroup") || manager == CgroupManager::Systemd;
+        let systemd = self.given.has("systemd-cgroup") || manager == CgroupManager::Systemd;
         Ok(if systemd { CgroupManager::Systemd } else { manager })
     }
 }
@@ -162,23 +165,23 @@ impl Root {
 /// The parsed arguments of one verb.
 pub(crate) struct Args {
     verb: &'static Verb,
-    matches: ArgMatches,
-    positionals: Vec<String>,
+    given: Given,
 }
 
 impl Args {
     /// Parses what follows the verb.
     pub(crate) fn parse(verb: &'static Verb, rest: Vec<OsString>) -> Result<Self> {
-        let mut matches = parse(cli::command(verb), rest)
-            .and_then(|matches| whole_numbers(&matches).map(|()| matches))
-            .map_err(|failure| failure.with_help_of(verb))?;
-        let positionals = matches.remove_many(cli::positionals()).map(Iterator::collect).unwrap_or_default();
-        Ok(Self { verb, matches, positionals })
+        let given = match given::verb(verb, rest.clone()) {
+            Some(given) => Ok(given),
+            None => by_clap::verb(verb, rest),
+        };
+        let checked = given.and_then(|given| whole_numbers(&given).map(|()| given));
+        Ok(Self { verb, given: checked.map_err(|failure| failure.with_help_of(verb))? })
     }
 
     /// Whether a flag is set.
     pub(crate) fn flag(&self, name: &str) -> bool {
-        self.matches.get_flag(name)
+        self.given.has(name)
     }
 
     /// Whether a flag is set or unset; `None` where it is not given.
@@ -200,24 +203,23 @@ impl Args {
 
     /// The text of a flag; empty counts as not given.
     pub(crate) fn text(&self, name: &str) -> Result<Option<String>> {
-        text(&self.matches, name)
+        text(&self.given, name)
     }
 
     /// The text of a flag that runc does not have, as it was given: an empty one is a mistake (an unset
     /// variable, most likely), and must not do what the call would do without the flag.
     pub(crate) fn given(&self, name: &str) -> Result<Option<String>> {
-        self.matches.get_one::<OsString>(name).map(|value| utf8(name, value)).transpose()
+        self.given.value(name).map(|value| utf8(name, value)).transpose()
     }
 
     /// Every value of a flag that may be repeated.
     pub(crate) fn texts(&self, name: &str) -> Result<Vec<String>> {
-        let values = self.matches.get_many::<OsString>(name).unwrap_or_default();
-        values.map(|value| utf8(name, value)).collect()
+        self.given.values(name).map(|value| utf8(name, value)).collect()
     }
 
     /// The path of a flag, as typed; empty counts as not given.
     pub(crate) fn path(&self, name: &str) -> Option<PathBuf> {
-        path(&self.matches, name)
+        path(&self.given, name)
     }
 
     /// The path of a flag, absolute.
@@ -243,22 +245,22 @@ impl Args {
 
     /// Exactly this many arguments.
     pub(crate) fn exactly(&self, count: usize) -> Result<&[String]> {
-        self.counted(self.positionals.len() == count, "exactly", count)
+        self.counted(self.given.arguments.len() == count, "exactly", count)
     }
 
     /// At least this many arguments.
     pub(crate) fn at_least(&self, count: usize) -> Result<&[String]> {
-        self.counted(self.positionals.len() >= count, "a minimum of", count)
+        self.counted(self.given.arguments.len() >= count, "a minimum of", count)
     }
 
     /// At most this many arguments.
     pub(crate) fn at_most(&self, count: usize) -> Result<&[String]> {
-        self.counted(self.positionals.len() <= count, "a maximum of", count)
+        self.counted(self.given.arguments.len() <= count, "a maximum of", count)
     }
 
     fn counted(&self, holds: bool, how: &str, count: usize) -> Result<&[String]> {
         if holds {
-            return Ok(&self.positionals);
+            return Ok(&self.given.arguments);
         }
         let program = runsig_sys::entry::arguments().next().unwrap_or_default();
         let program = program.to_string_lossy();
@@ -286,46 +288,12 @@ impl Args {
     }
 }
 
-fn parse(command: Command, args: Vec<OsString>) -> Result<ArgMatches> {
-    let args = go_flags::two_dashes(&command, args);
-    match command.clone().try_get_matches_from(args.iter()) {
-        Ok(matches) => Ok(matches),
-        // Go's boolean flags take a value after an equals sign; clap's do not.
-        Err(error) if error.kind() == ErrorKind::TooManyValues => command
-            .try_get_matches_from(go_flags::without_booleans(args))
-            .map_err(|error| in_runc_words(&error)),
-        Err(error) => Err(in_runc_words(&error)),
-    }
+fn path(given: &Given, name: &str) -> Option<PathBuf> {
+    given.value(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
-fn in_runc_words(error: &clap::Error) -> Failure {
-    let flag = context(error, ContextKind::InvalidArg).unwrap_or_default();
-    // clap adds the placeholder, runc names flags with one dash.
-    let flag = flag.split([' ', '=']).next().unwrap_or_default().trim_start_matches('-');
-    let value = context(error, ContextKind::InvalidValue).unwrap_or_default();
-    let message = match error.kind() {
-        ErrorKind::UnknownArgument => format!("flag provided but not defined: -{flag}"),
-        ErrorKind::TooManyValues => format!("invalid boolean value {value:?} for -{flag}: parse error"),
-        ErrorKind::InvalidValue if value.is_empty() => format!("flag needs an argument: -{flag}"),
-        ErrorKind::InvalidUtf8 => "an argument is not UTF-8".to_owned(),
-        _ => error.to_string().lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned(),
-    };
-    Failure::usage(message.clone(), message)
-}
-
-fn context(error: &clap::Error, kind: ContextKind) -> Option<&str> {
-    match error.get(kind) {
-        Some(ContextValue::String(text)) => Some(text),
-        _ => None,
-    }
-}
-
-fn path(matches: &ArgMatches, name: &str) -> Option<PathBuf> {
-    matches.get_one::<OsString>(name).filter(|value| !value.is_empty()).map(PathBuf::from)
-}
-
-fn text(matches: &ArgMatches, name: &str) -> Result<Option<String>> {
-    let value = matches.get_one::<OsString>(name).filter(|value| !value.is_empty());
+fn text(given: &Given, name: &str) -> Result<Option<String>> {
+    let value = given.value(name).filter(|value| !value.is_empty());
     value.map(|value| utf8(name, value)).transpose()
 }
 
@@ -351,11 +319,9 @@ fn number<T: std::str::FromStr>(name: &str, value: &str) -> Result<T> {
 /// command line, whatever else is wrong with the call.
 const NUMBERS: [&str; 5] = ["preserve-fds", "additional-gids", "pids-limit", "blkio-weight", "status-fd"];
 
-fn whole_numbers(matches: &ArgMatches) -> Result<()> {
+fn whole_numbers(given: &Given) -> Result<()> {
     for name in NUMBERS {
-        // Most verbs have none of them.
-        let values = matches.try_get_many::<OsString>(name).ok().flatten().unwrap_or_default();
-        for value in values {
+        for value in given.values(name) {
             let value = utf8(name, value)?;
             let Err(error) = value.parse::<i64>() else { continue };
             let why = match error.kind() {
@@ -393,6 +359,7 @@ pub(crate) fn absolute(path: &Path) -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use runsig::cli;
 
     fn invocation(args: &[&str]) -> Result<Invocation> {
         Invocation::parse(std::iter::once("runsig").chain(args.iter().copied()).map(OsString::from))
@@ -424,7 +391,7 @@ mod tests {
         assert_eq!(call.log_file(), Some("/l".into()));
         assert!(matches!(call.log_format(), Ok(Format::Json)));
         let (verb, rest) = call.verb().unwrap();
-        let kill = Args::parse(cli::find(verb).unwrap(), rest).ok().unwrap();
+        let kill = Args::parse(cli::find(verb).unwrap(), rest.to_vec()).ok().unwrap();
         assert!(kill.flag("all"));
         assert_eq!(kill.only_id().err().unwrap().code(), 1);
         assert_eq!((kill.first_id().ok(), kill.optional_second().ok()), (Some("id"), Some(Some("9"))));
@@ -473,7 +440,7 @@ mod tests {
     fn go_s_booleans_are_accepted() {
         let on = args("run", &["--detach=true", "--keep=F", "c"]).ok().unwrap();
         assert_eq!((on.flag("detach"), on.flag("keep")), (true, false));
-        assert!(invocation(&["--systemd-cgroup=1", "list"]).ok().unwrap().matches.get_flag("systemd-cgroup"));
+        assert!(invocation(&["--systemd-cgroup=1", "list"]).ok().unwrap().given.has("systemd-cgroup"));
         assert!(args("run", &["--detach", "--detach", "c"]).ok().unwrap().flag("detach"));
     }
 

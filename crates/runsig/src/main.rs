@@ -6,7 +6,9 @@
 #![cfg_attr(not(test), no_main)]
 
 mod args;
+mod by_clap;
 mod failure;
+mod given;
 mod go_flags;
 mod log;
 mod output;
@@ -75,14 +77,14 @@ fn dispatch(
     invocation: &Invocation,
     log: &'static Log,
     name: &str,
-    rest: Vec<std::ffi::OsString>,
+    rest: &[std::ffi::OsString],
 ) -> Result<u8> {
     if name == "help" || name == "h" {
         let about = rest.first().map(|verb| verb.to_string_lossy().into_owned());
         return help(about.as_deref());
     }
     let verb = cli::find(name).ok_or_else(|| unknown_verb(name))?;
-    let args = Args::parse(verb, rest)?;
+    let args = Args::parse(verb, rest.to_vec())?;
     if args.flag("help") {
         return help(Some(name));
     }

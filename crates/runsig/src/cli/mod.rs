@@ -1,5 +1,6 @@
 //! The definitions of the command line: the single source for parsing, help, manual pages and
-//! completions.
+//! completions. They are tables, so that a call can be parsed by looking into them; clap's commands
+//! are made from them.
 //!
 //! Owns: names, flags and help texts. Must not: read the process's arguments, or act.
 //!
@@ -13,7 +14,62 @@ mod stopping;
 
 use clap::{Arg, ArgAction, Command, builder::OsStringValueParser};
 
+/// What follows a flag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Takes {
+    /// Nothing: it is given or not.
+    Nothing,
+    /// A value; the last one counts.
+    Value,
+    /// A value, each time it is given.
+    Values,
+    /// Nothing, or a boolean after an equals sign: `=false` is something else than to leave it out.
+    Switch,
+}
+
+/// A flag.
+#[derive(Debug, Clone, Copy)]
+pub struct Flag {
+    /// As typed, without dashes.
+    pub name: &'static str,
+    /// Its single letter.
+    pub short: Option<char>,
+    /// What follows it.
+    pub takes: Takes,
+    placeholder: &'static str,
+    help: &'static str,
+    hidden: bool,
+}
+
+impl Flag {
+    const fn short(self, letter: char) -> Self {
+        Self { short: Some(letter), ..self }
+    }
+
+    const fn hide(self) -> Self {
+        Self { hidden: true, ..self }
+    }
+
+    fn arg(&self) -> Arg {
+        let arg = Arg::new(self.name).long(self.name).help(self.help).hide(self.hidden);
+        let arg = self.short.into_iter().fold(arg, Arg::short);
+        let action = match self.takes {
+            Takes::Nothing => return arg.action(ArgAction::SetTrue),
+            Takes::Value | Takes::Switch => ArgAction::Set,
+            Takes::Values => ArgAction::Append,
+        };
+        let arg = if self.takes == Takes::Switch {
+            arg.num_args(0..=1).require_equals(true).default_missing_value("true")
+        } else {
+            arg.allow_hyphen_values(true)
+        };
+        // The value is not checked here: an empty one means "not given" to runc's callers.
+        arg.value_name(self.placeholder).value_parser(OsStringValueParser::new()).action(action)
+    }
+}
+
 /// A verb: its name, what it does, and the rest of its definition.
+#[derive(Debug)]
 pub struct Verb {
     /// As typed.
     pub name: &'static str,
@@ -21,9 +77,35 @@ pub struct Verb {
     pub about: &'static str,
     /// How its arguments are written, after the flags.
     pub usage: &'static str,
-    /// Adds flags and positional arguments.
-    define: fn(Command) -> Command,
+    /// Its flags, but for [`HELP`]; several verbs have some in common.
+    flags: &'static [&'static [Flag]],
+    /// After the first argument everything belongs to it, flags too: `exec ID ls -l`.
+    pub rest: bool,
 }
+
+impl Verb {
+    /// Its flags, in the order of its help.
+    pub fn flags(&self) -> impl Iterator<Item = &'static Flag> + use<> {
+        std::iter::once(&HELP).chain(self.flags.iter().copied().flatten())
+    }
+}
+
+/// The flag that every verb has.
+pub const HELP: Flag = flag("help", "Show this help").short('h');
+
+/// The global flags.
+pub const GLOBALS: &[Flag] = &[
+    flag("debug", "Log more"),
+    value("log", "FILE", "Write the log to this file (default: standard error)"),
+    value("log-format", "FORMAT", "Format of the log: text (default) or json"),
+    value("root", "DIR", "Where the state of containers is kept; should be on a tmpfs"),
+    value("criu", "PATH", "Accepted for old callers; ignored").hide(),
+    flag("systemd-cgroup", "Let systemd make the cgroups; cgroupsPath is \"slice:prefix:name\""),
+    value("cgroup-manager", "NAME", "cgroupfs (default), systemd or disabled"),
+    value("rootless", "BOOL", "Go on where cgroups may not be changed: true, false or auto (default)"),
+    HELP,
+    flag("version", "Show the version").short('v'),
+];
 
 /// Every verb, in the order in which help lists them.
 pub const VERBS: &[Verb] = &[
@@ -72,20 +154,7 @@ pub fn globals() -> Command {
         .args_override_self(true)
         .allow_external_subcommands(true)
         .external_subcommand_value_parser(OsStringValueParser::new())
-        .arg(flag("debug", "Log more"))
-        .arg(value("log", "FILE", "Write the log to this file (default: standard error)"))
-        .arg(value("log-format", "FORMAT", "Format of the log: text (default) or json"))
-        .arg(value("root", "DIR", "Where the state of containers is kept; should be on a tmpfs"))
-        .arg(value("criu", "PATH", "Accepted for old callers; ignored").hide(true))
-        .arg(flag("systemd-cgroup", "Let systemd make the cgroups; cgroupsPath is \"slice:prefix:name\""))
-        .arg(value("cgroup-manager", "NAME", "cgroupfs (default), systemd or disabled"))
-        .arg(value(
-            "rootless",
-            "BOOL",
-            "Go on where cgroups may not be changed: true, false or auto (default)",
-        ))
-        .arg(flag("help", "Show this help").short('h'))
-        .arg(flag("version", "Show the version").short('v'))
+        .args(GLOBALS.iter().map(Flag::arg))
 }
 
 /// The whole tree, for the program's own help, manual pages and completions.
@@ -100,14 +169,20 @@ pub fn find(name: &str) -> Option<&'static Verb> {
 
 /// The definition of one verb. It is parsed without the program's name in front.
 pub fn command(verb: &Verb) -> Command {
-    let command = Command::new(verb.name)
+    Command::new(verb.name)
         .about(verb.about)
         .override_usage(format!("runsig {} [options] {}", verb.name, verb.usage))
         .no_binary_name(true)
         .disable_help_flag(true)
         .args_override_self(true)
-        .arg(flag("help", "Show this help").short('h'));
-    (verb.define)(command)
+        .args(verb.flags().map(Flag::arg))
+        .arg(
+            Arg::new(POSITIONALS)
+                .num_args(0..)
+                .hide(true)
+                .action(ArgAction::Append)
+                .trailing_var_arg(verb.rest),
+        )
 }
 
 /// Every positional argument of a verb. How many there may be is checked later, in runc's words.
@@ -118,47 +193,23 @@ pub fn positionals() -> &'static str {
     POSITIONALS
 }
 
-fn arguments() -> Arg {
-    Arg::new(POSITIONALS).num_args(0..).hide(true).action(ArgAction::Append)
+const fn flag(name: &'static str, help: &'static str) -> Flag {
+    Flag { name, short: None, takes: Takes::Nothing, placeholder: "", help, hidden: false }
 }
 
-/// After the first argument everything belongs to it, flags too: `exec ID ls -l`.
-fn rest() -> Arg {
-    arguments().trailing_var_arg(true)
+const fn switch(name: &'static str, help: &'static str) -> Flag {
+    Flag { takes: Takes::Switch, placeholder: "BOOL", ..flag(name, help) }
 }
 
-fn flag(name: &'static str, help: &'static str) -> Arg {
-    Arg::new(name).long(name).help(help).action(ArgAction::SetTrue)
+const fn value(name: &'static str, placeholder: &'static str, help: &'static str) -> Flag {
+    Flag { name, short: None, takes: Takes::Value, placeholder, help, hidden: false }
 }
 
-/// A flag for which `=false` is something else than to leave it out.
-fn switch(name: &'static str, help: &'static str) -> Arg {
-    Arg::new(name)
-        .long(name)
-        .help(help)
-        .value_name("BOOL")
-        .num_args(0..=1)
-        .require_equals(true)
-        .default_missing_value("true")
-        .value_parser(OsStringValueParser::new())
+const fn values(name: &'static str, placeholder: &'static str, help: &'static str) -> Flag {
+    Flag { takes: Takes::Values, ..value(name, placeholder, help) }
 }
 
-/// A flag with a value. Not checked here: an empty one means "not given" to runc's callers.
-fn value(name: &'static str, placeholder: &'static str, help: &'static str) -> Arg {
-    Arg::new(name)
-        .long(name)
-        .help(help)
-        .value_name(placeholder)
-        .allow_hyphen_values(true)
-        .value_parser(OsStringValueParser::new())
-}
-
-/// A flag with a value that may be given several times.
-fn values(name: &'static str, placeholder: &'static str, help: &'static str) -> Arg {
-    value(name, placeholder, help).action(ArgAction::Append)
-}
-
-fn format(choices: &'static str) -> Arg {
+const fn format(choices: &'static str) -> Flag {
     value("format", "FORMAT", choices).short('f')
 }
 
