@@ -24,6 +24,8 @@ mod fortify;
 #[cfg(feature = "freestanding")]
 pub mod freestanding;
 pub mod fs;
+#[cfg(feature = "heap")]
+pub mod heap;
 pub mod inside;
 pub mod mount;
 pub mod net;

@@ -7,6 +7,13 @@ use linux_raw_sys::general as k;
 use crate::arch::sys;
 use crate::errno::Result;
 
+/// Lets other threads run. <https://man7.org/linux/man-pages/man2/sched_yield.2.html>
+#[cfg(feature = "heap")]
+pub(crate) fn give_way() {
+    // SAFETY: no arguments. It cannot fail on Linux.
+    let _ = unsafe { sys!(k::__NR_sched_yield) };
+}
+
 /// `struct sched_attr`. <https://man7.org/linux/man-pages/man2/sched_setattr.2.html>
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[repr(C)]

@@ -27,7 +27,7 @@ use session::Session;
 const UNKNOWN_VERB: u8 = 3;
 
 #[global_allocator]
-static HEAP: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+static HEAP: runsig_sys::heap::Heap = runsig_sys::heap::Heap::new();
 
 #[cfg(not(test))]
 runsig_sys::program!(program);
