@@ -24,14 +24,11 @@ pub fn limit_bounding_set(wanted: Option<&Capabilities>) -> Result<()> {
     if !has(process::capget().during(Op::Capabilities)?.effective, CAP_SETPCAP) {
         return Ok(());
     }
-    for cap in 0..=LAST_CAP {
-        match process::in_bounding(cap) {
+    for cap in (0..=LAST_CAP).filter(|cap| !has(wanted.bounding, *cap)) {
+        match process::drop_bounding(cap) {
             // The kernel knows no more of them.
-            Err(_) => break,
-            Ok(true) if !has(wanted.bounding, cap) => {
-                process::drop_bounding(cap).during(Op::Capabilities)?;
-            }
-            Ok(_) => {}
+            Err(Errno::EINVAL) => break,
+            dropped => dropped.during(Op::Capabilities)?,
         }
     }
     Ok(())

@@ -51,15 +51,6 @@ pub fn drop_bounding(cap: u32) -> Result<()> {
     prctl(p::PR_CAPBSET_DROP, cap as usize, 0, 0, 0).map(drop)
 }
 
-/// Whether a capability is in the bounding set; `EINVAL` means the kernel does not know it.
-/// <https://man7.org/linux/man-pages/man2/PR_CAPBSET_READ.2const.html>
-///
-/// # Errors
-/// `EINVAL` as said.
-pub fn in_bounding(cap: u32) -> Result<bool> {
-    prctl(p::PR_CAPBSET_READ, cap as usize, 0, 0, 0).map(|v| v == 1)
-}
-
 /// Empties the ambient set. <https://man7.org/linux/man-pages/man2/PR_CAP_AMBIENT.2const.html>
 ///
 /// # Errors
