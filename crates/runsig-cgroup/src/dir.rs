@@ -97,16 +97,16 @@ impl Dir {
         read_all(fd.as_fd()).map_err(|errno| Error::call("read", self.path.join(name), errno))
     }
 
-    /// The start of a control file below this directory, without white space around it: all of one
-    /// that holds a single short value. The walk is that of [`Dir::descend`].
-    pub(crate) fn value_below(&self, relative: &Path, name: &str) -> Result<Vec<u8>> {
+    /// Whether a control file below this directory holds this short value and no more. The walk is that
+    /// of [`Dir::descend`].
+    pub(crate) fn holds_below(&self, relative: &Path, name: &str, value: &[u8]) -> Result<bool> {
         let path = relative.join(name);
         let resolve = fs::RESOLVE_BENEATH | fs::RESOLVE_NO_SYMLINKS | fs::RESOLVE_NO_XDEV;
         let mut buf = [0; 32];
-        let value = fs::openat2(self.fd.as_fd(), &c_path(&path)?, O_RDONLY, 0, resolve)
+        let held = fs::openat2(self.fd.as_fd(), &c_path(&path)?, O_RDONLY, 0, resolve)
             .and_then(|file| fs::read(file.as_fd(), &mut buf))
-            .on("read", &self.path.join(&path))?;
-        Ok(buf.get(..value).unwrap_or_default().trim_ascii().to_vec())
+            .map_err(|errno| Error::call("read", self.path.join(&path), errno))?;
+        Ok(buf.get(..held).unwrap_or_default().trim_ascii() == value)
     }
 
     /// Writes one value.

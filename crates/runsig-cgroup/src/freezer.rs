@@ -38,8 +38,8 @@ impl Freezers {
         if mount.as_ref().is_none_or(|mount| mount.path() != directory.mount()) {
             *mount = Dir::open_mount(directory.mount()).ok();
         }
-        let value = mount.as_ref().map(|mount| mount.value_below(directory.relative(), V2));
-        value.is_some_and(|value| value.is_ok_and(|value| value == b"0"))
+        let thawed = mount.as_ref().map(|mount| mount.holds_below(directory.relative(), V2, b"0"));
+        matches!(thawed, Some(Ok(true)))
     }
 }
 

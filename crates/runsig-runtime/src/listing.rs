@@ -5,29 +5,59 @@
 //! Must not: see anything in another way than they do; what is not plain is left to them.
 
 use std::ffi::CString;
+use std::path::PathBuf;
 
 use runsig_cgroup::Freezers;
-use runsig_signal::identity;
+use runsig_signal::identity::{self, Identity};
 use runsig_signal::zap::Zap;
 use runsig_sys::{Errno, OwnedFd, fd, fs};
+use serde::Deserialize;
 
 use crate::error::{Error, Result};
 use crate::state::{Phase, State};
 use crate::status::{Status, live_pid, waits_for_start};
 use crate::store::{Store, c_path, check_id, read_state};
 
-/// A container as it was looked at. Nothing of it is open any more: there may be more containers
+/// What a table shows of a container. Nothing of it is open any more: there may be more containers
 /// than one process may have descriptors.
 #[derive(Debug)]
 pub struct Seen {
+    /// Its bundle.
+    pub bundle: PathBuf,
+    /// When it was made.
+    pub created: String,
+    /// Whose it is.
+    pub owner: u32,
+    /// Its status then.
+    pub status: Status,
+    /// Init's PID, 0 when it has ended.
+    pub pid: i32,
+}
+
+/// All of a container.
+#[derive(Debug)]
+pub struct SeenClosely {
     /// Its state.json.
     pub state: State,
     /// Its status then.
     pub status: Status,
     /// Init's PID, 0 when it has ended.
     pub pid: i32,
-    /// Who keeps an init that has exited; only where that was asked for.
+    /// Who keeps an init that has exited and cannot end.
     pub exiting: Option<Zap>,
+}
+
+/// What of a state.json is needed for a table. The rest is skipped: to copy it costs as much as to read it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Brief {
+    phase: Phase,
+    #[serde(default)]
+    init: Option<Identity>,
+    bundle: PathBuf,
+    created: String,
+    owner: u32,
+    cgroup: runsig_cgroup::Paths,
 }
 
 /// The containers below one root.
@@ -40,17 +70,30 @@ struct Listing<'a> {
 /// From this many containers on a second thread takes half of them. It costs what two containers cost.
 const MANY: usize = 32;
 
-/// Looks at the containers with these IDs, in this order; `closely`: also at who keeps an init that has
-/// exited and cannot end.
+/// Looks at the containers with these IDs, in this order, for a table.
 ///
 /// # Errors
 /// When the root cannot be opened. What is wrong with one container does not hide the others.
-pub fn look_at(store: &Store, ids: &[String], closely: bool) -> Result<Vec<Result<Seen>>> {
-    let look = |ids: &[String]| -> Result<Vec<Result<Seen>>> {
+pub fn look_at(store: &Store, ids: &[String]) -> Result<Vec<Result<Seen>>> {
+    in_two(ids, |ids| {
         let listing = Listing::new(store)?;
-        let look = |id: &String| if closely { listing.look_closely(id) } else { listing.look(id) };
-        Ok(ids.iter().map(look).collect())
-    };
+        Ok(ids.iter().map(|id| listing.look(id)).collect())
+    })
+}
+
+/// As [`look_at`], with all that is known of each, and who keeps an init that has exited and cannot end.
+///
+/// # Errors
+/// None of its own: what is wrong with one container does not hide the others.
+pub fn look_closely_at(store: &Store, ids: &[String]) -> Result<Vec<Result<SeenClosely>>> {
+    in_two(ids, |ids| Ok(ids.iter().map(|id| look_closely(store, id)).collect()))
+}
+
+/// Looks at many in two threads.
+fn in_two<T: Send>(
+    ids: &[String],
+    look: impl Fn(&[String]) -> Result<Vec<Result<T>>> + Sync,
+) -> Result<Vec<Result<T>>> {
     if ids.len() < MANY {
         return look(ids);
     }
@@ -63,6 +106,12 @@ pub fn look_at(store: &Store, ids: &[String], closely: bool) -> Result<Vec<Resul
         seen.extend(rest?);
         Ok(seen)
     })
+}
+
+fn look_closely(store: &Store, id: &str) -> Result<SeenClosely> {
+    let container = store.load(id)?;
+    let (status, exiting) = container.status_and_zap()?;
+    Ok(SeenClosely { pid: container.live_pid(status), state: container.state, status, exiting })
 }
 
 impl<'a> Listing<'a> {
@@ -78,30 +127,21 @@ impl<'a> Listing<'a> {
 
     /// As [`Store::load`] and [`crate::Container::status`].
     fn look(&self, id: &str) -> Result<Seen> {
-        let state = self.load(id)?;
-        match self.plain_status(id, &state)? {
-            Some(status) => Ok(Seen { pid: live_pid(&state, status), state, status, exiting: None }),
-            None => {
-                let container = self.store.load(id)?;
-                let status = container.status()?;
-                Ok(Seen { pid: container.live_pid(status), state: container.state, status, exiting: None })
-            }
-        }
+        let brief = self.load(id)?;
+        let status = match self.plain_status(id, &brief)? {
+            Some(status) => status,
+            None => self.store.load(id)?.status()?,
+        };
+        let Brief { init, bundle, created, owner, .. } = brief;
+        Ok(Seen { bundle, created, owner, status, pid: live_pid(init, status) })
     }
 
-    fn look_closely(&self, id: &str) -> Result<Seen> {
-        let container = self.store.load(id)?;
-        let (status, exiting) = container.status_and_zap()?;
-        Ok(Seen { pid: container.live_pid(status), state: container.state, status, exiting })
-    }
-
-    fn load(&self, id: &str) -> Result<State> {
+    fn load(&self, id: &str) -> Result<Brief> {
         let name = below(id, "state.json")?;
         let path = || self.store.path(id).join("state.json");
-        // The walk of Store::load, in one step: no links, and opening never waits.
-        let resolve = fs::RESOLVE_BENEATH | fs::RESOLVE_NO_SYMLINKS;
-        let file = fs::openat2(self.root.as_fd(), &name, fs::O_RDONLY | fs::O_NONBLOCK, 0, resolve);
-        match file {
+        // The walk of Store::load, in one step: an ID is one name, no links, and opening never waits.
+        let flags = fs::O_RDONLY | fs::O_NONBLOCK;
+        match fs::openat2(self.root.as_fd(), &name, flags, 0, fs::RESOLVE_NO_SYMLINKS) {
             Ok(file) => read_state(&file, path),
             Err(Errno::ENOENT) => Err(Error::NotExist),
             Err(errno) => Err(Error::io("open", path())(errno)),
@@ -109,7 +149,7 @@ impl<'a> Listing<'a> {
     }
 
     /// The status of a container that is made and not paused.
-    fn plain_status(&self, id: &str, state: &State) -> Result<Option<Status>> {
+    fn plain_status(&self, id: &str, state: &Brief) -> Result<Option<Status>> {
         let (Phase::Created, Some(init)) = (state.phase, state.init) else { return Ok(None) };
         // Whoever reads the fifo is init, and lives: it need not be looked for.
         let created = waits_for_start(self.root.as_fd(), &below(id, "exec.fifo")?, || self.store.path(id))?;
@@ -135,10 +175,14 @@ mod tests {
 
     use super::*;
 
+    fn bundle(id: &str) -> PathBuf {
+        Path::new("/b").join(id)
+    }
+
     fn write(root: &Path, id: &str, pid: i32) {
         let state = serde_json::json!({
             "ociVersion": "1.0.2", "id": id, "phase": "created", "creator": {"pid": 1, "start_time": 1},
-            "init": {"pid": pid, "start_time": 1, "inode": 1}, "bundle": "/b", "rootfs": "/b/r", "created": "",
+            "init": {"pid": pid, "start_time": 1, "inode": 1}, "bundle": bundle(id), "rootfs": "/b/r", "created": "",
             "owner": 0, "namespaces": 0, "pidNamespace": "own",
             "cgroup": {},
         });
@@ -161,13 +205,13 @@ mod tests {
         std::fs::rename(root.join("c070"), root.join("elsewhere")).unwrap();
         symlink("elsewhere", root.join("c070")).unwrap();
         let store = Store::new(&root);
-        for (id, seen) in ids.iter().zip(look_at(&store, &ids, false).unwrap()) {
+        for (id, seen) in ids.iter().zip(look_at(&store, &ids).unwrap()) {
             match (id.as_str(), seen) {
                 ("c007", Err(Error::BadState { .. })) | ("c040", Err(Error::NotExist)) => {}
                 // A link to a container is none.
                 ("c070", Err(Error::Io { .. })) => assert!(store.load(id).is_err()),
                 (_, Ok(seen)) => {
-                    assert_eq!((&seen.state.id, seen.status, seen.pid), (id, Status::Stopped, 0))
+                    assert_eq!((seen.bundle, seen.status, seen.pid), (bundle(id), Status::Stopped, 0))
                 }
                 (id, other) => panic!("{id}: {other:?}"),
             }

@@ -13,7 +13,7 @@ use runsig_sys::{BorrowedFd, Errno, fs};
 use serde::{Serialize, Serializer};
 
 use crate::error::{Error, Result};
-use crate::state::{Phase, State};
+use crate::state::Phase;
 use crate::store::{Container, FIFO};
 
 /// The status of runtime-spec runtime.md, with runc's `paused`.
@@ -104,13 +104,13 @@ impl Container {
     /// Init's PID, 0 when it has ended.
     #[must_use]
     pub fn live_pid(&self, status: Status) -> i32 {
-        live_pid(&self.state, status)
+        live_pid(self.state.init, status)
     }
 }
 
 /// Init's PID, 0 when it has ended.
-pub(crate) fn live_pid(state: &State, status: Status) -> i32 {
-    match (status, state.init) {
+pub(crate) fn live_pid(init: Option<Identity>, status: Status) -> i32 {
+    match (status, init) {
         (Status::Stopped, _) | (_, None) => 0,
         (_, Some(init)) => init.pid,
     }

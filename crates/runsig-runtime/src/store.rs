@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use runsig_sys::process::getpid;
 use runsig_sys::{Errno, OwnedFd, fd, fs};
+use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
 use crate::state::State;
@@ -235,8 +236,8 @@ impl Container {
     }
 }
 
-/// Reads an open state.json.
-pub(crate) fn read_state(file: &OwnedFd, path: impl Fn() -> PathBuf) -> Result<State> {
+/// Reads an open state.json, or a part of it.
+pub(crate) fn read_state<T: DeserializeOwned>(file: &OwnedFd, path: impl Fn() -> PathBuf) -> Result<T> {
     let bytes = read_all(file).map_err(|errno| Error::io("read", path())(errno))?;
     let bad = |reason: String| Error::BadState { path: path(), reason };
     // Checked as a whole at once: string by string costs several times as much.

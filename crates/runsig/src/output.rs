@@ -52,11 +52,11 @@ fn go_escapes(json: String) -> String {
 }
 
 /// Columns at least 12 wide, three spaces apart; the last one is not padded.
-pub(crate) fn table<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> String {
+pub(crate) fn table<const N: usize, S: AsRef<str>>(header: [&str; N], rows: &[[S; N]]) -> String {
     const GAP: usize = 3;
     const NARROWEST: usize = 12;
     let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
+        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.as_ref().chars().count());
         let head = header.get(column).map_or(0, |cell| cell.len());
         (cells.fold(head, usize::max) + GAP).max(NARROWEST)
     };
@@ -71,7 +71,7 @@ pub(crate) fn table<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> 
     };
     line(header);
     for row in rows {
-        line(std::array::from_fn(|column| row.get(column).map_or("", String::as_str)));
+        line(std::array::from_fn(|column| row.get(column).map_or("", S::as_ref)));
     }
     text
 }

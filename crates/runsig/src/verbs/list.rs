@@ -1,6 +1,8 @@
 //! `list`: every container under the root.
 
-use runsig_runtime::listing::{self, Seen};
+use std::borrow::Cow;
+
+use runsig_runtime::listing::{self, Seen, SeenClosely};
 
 use super::state::Shown;
 use crate::args::Args;
@@ -11,47 +13,54 @@ use crate::session::Session;
 pub(super) fn list(session: &Session<'_>, args: &Args) -> Result<()> {
     args.exactly(0)?;
     let json = args.wants_json("table");
-    // Only the JSON has room for what keeps an init that has exited, which takes a look into procfs.
-    let found = found(session, matches!(json, Ok(true)))?;
+    let ids = ids(session)?;
     let owners = Owners::new();
-    let shown: Vec<Shown<'_>> = found.iter().map(|seen| owners.shown(seen)).collect();
-    if args.flag("quiet") {
-        return output::print(&ids(&shown));
-    }
-    if json? {
+    // Only the JSON has room for all that is known, and for what keeps an init that has exited, which takes
+    // a look into procfs.
+    if matches!(json, Ok(true)) && !args.flag("quiet") {
+        let seen = listing::look_closely_at(&session.store, &ids)?;
+        let found: Vec<SeenClosely> =
+            ids.iter().zip(seen).filter_map(|(id, seen)| warned(session, id, seen)).collect();
+        let shown: Vec<Shown<'_>> = found.iter().map(|seen| owners.shown(seen)).collect();
         return output::print(&as_json(&shown)?);
     }
-    output::print(&as_table(&shown))
+    let seen = if ids.is_empty() { Vec::new() } else { listing::look_at(&session.store, &ids)? };
+    let found: Vec<(&str, Seen)> = ids
+        .iter()
+        .zip(seen)
+        .filter_map(|(id, seen)| Some((id.as_str(), warned(session, id, seen)?)))
+        .collect();
+    if args.flag("quiet") {
+        return output::print(&lines(found.iter().map(|(id, _)| *id)));
+    }
+    json?;
+    output::print(&as_table(&found, &owners))
 }
 
 impl Owners {
-    fn shown<'a>(&self, seen: &'a Seen) -> Shown<'a> {
+    fn shown<'a>(&self, seen: &'a SeenClosely) -> Shown<'a> {
         let shown = Shown::with(&seen.state, seen.status, seen.pid, self.name(seen.state.owner));
         Shown { exiting: seen.exiting.clone(), ..shown }
     }
 }
 
-fn found(session: &Session<'_>, closely: bool) -> Result<Vec<Seen>> {
+fn ids(session: &Session<'_>) -> Result<Vec<String>> {
     let root = session.store.root();
     let ids = session.store.ids()?;
     if ids.is_empty() && !session.root_is_default {
         // A root somebody asked for has to be there.
         std::fs::metadata(root).map_err(|error| Failure::io("open", root, &error))?;
     }
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
-    let seen = listing::look_at(&session.store, &ids, closely)?;
-    Ok(ids.iter().zip(seen).filter_map(|(id, seen)| warned(session, id, seen)).collect())
+    Ok(ids)
 }
 
 /// One bad container must not hide the others.
-fn warned(session: &Session<'_>, id: &str, seen: runsig_runtime::Result<Seen>) -> Option<Seen> {
+fn warned<T>(session: &Session<'_>, id: &str, seen: runsig_runtime::Result<T>) -> Option<T> {
     seen.map_err(|error| session.log.warning(&format!("load container {id}: {error}"))).ok()
 }
 
-fn ids(shown: &[Shown<'_>]) -> String {
-    shown.iter().flat_map(|container| [container.id, "\n"]).collect()
+fn lines<'a>(ids: impl Iterator<Item = &'a str>) -> String {
+    ids.flat_map(|id| [id, "\n"]).collect()
 }
 
 /// runc prints `null` for no containers.
@@ -60,17 +69,17 @@ fn as_json(shown: &[Shown<'_>]) -> Result<String> {
     Ok(json + "\n")
 }
 
-fn as_table(shown: &[Shown<'_>]) -> String {
-    let rows: Vec<_> = shown
+fn as_table(found: &[(&str, Seen)], owners: &Owners) -> String {
+    let rows: Vec<[Cow<'_, str>; 6]> = found
         .iter()
-        .map(|container| {
+        .map(|(id, seen)| {
             [
-                container.id.to_owned(),
-                container.pid.to_string(),
-                container.status.to_string(),
-                container.bundle.display().to_string(),
-                container.created.to_owned(),
-                container.owner.clone(),
+                Cow::Borrowed(*id),
+                seen.pid.to_string().into(),
+                seen.status.word().into(),
+                seen.bundle.to_string_lossy(),
+                seen.created.as_str().into(),
+                owners.name(seen.owner).into(),
             ]
         })
         .collect();
@@ -118,6 +127,6 @@ mod tests {
     #[test]
     fn no_containers_are_null_in_json() {
         assert_eq!(as_json(&[]).unwrap_or_default(), "null\n");
-        assert_eq!(ids(&[]), "");
+        assert_eq!(lines([].into_iter()), "");
     }
 }
