@@ -18,12 +18,13 @@ use call::Peer;
 
 struct Options {
     rounds: usize,
-    filter: Option<String>,
+    /// Parts of the names of rows; none means all of them.
+    only: Vec<String>,
     update: Option<PathBuf>,
     programs: Vec<PathBuf>,
 }
 
-const USAGE: &str = "usage: runsig-bench [--rounds N] [--only ROW] [--update FILE] RUNTIME...";
+const USAGE: &str = "usage: runsig-bench [--rounds N] [--only ROW]... [--update FILE] RUNTIME...";
 
 fn main() -> ExitCode {
     let result = options().and_then(|options| sandbox::inside().and_then(|inside| go(&options, inside)));
@@ -42,28 +43,27 @@ fn go(options: &Options, inside: bool) -> Result<ExitCode, String> {
     }
     let peers = options.programs.iter().map(|program| Peer::new(program)).collect::<Result<Vec<_>, _>>()?;
     let mut table = report::Table::new(&peers);
-    for row in
-        rows::ROWS.iter().filter(|row| options.filter.as_ref().is_none_or(|only| row.name.contains(only)))
-    {
+    let wanted = |name: &str| options.only.is_empty() || options.only.iter().any(|only| name.contains(only));
+    for row in rows::ROWS.iter().filter(|row| wanted(row.name)) {
         eprintln!("{} ...", row.name);
         table.add(row, rows::measure(row, &peers, options.rounds));
     }
     let text = table.markdown();
     println!("{text}");
     if let Some(file) = &options.update {
-        report::update(file, &text)?;
+        report::update(file, &text, !options.only.is_empty())?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn options() -> Result<Options, String> {
-    let mut options = Options { rounds: 40, filter: None, update: None, programs: Vec::new() };
+    let mut options = Options { rounds: 40, only: Vec::new(), update: None, programs: Vec::new() };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or_else(|| format!("{word} needs a value\n{USAGE}"));
         match word.as_str() {
             "--rounds" => options.rounds = value()?.parse().map_err(|error| format!("--rounds: {error}"))?,
-            "--only" => options.filter = Some(value()?),
+            "--only" => options.only.push(value()?),
             "--update" => options.update = Some(PathBuf::from(value()?)),
             flag if flag.starts_with('-') => return Err(format!("unknown flag {flag}\n{USAGE}")),
             program => options.programs.push(PathBuf::from(program)),

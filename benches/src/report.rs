@@ -43,8 +43,8 @@ impl Table {
             });
             let _ = write!(line, " {} |", cell(ratio, |ratio| format!("{ratio:.2}x")));
         }
-        let crun = self.names.iter().position(|name| name == "crun").and_then(|at| *medians.get(at)?);
-        let _ = write!(line, " {} |", row.target.verdict(own, crun));
+        let of_peer = |peer: &str| *medians.get(self.names.iter().position(|name| name == peer)?)?;
+        let _ = write!(line, " {} |", row.target.verdict(own, of_peer));
         self.lines.push(line);
     }
 
@@ -109,24 +109,45 @@ fn figure(value: f64, unit: &str) -> String {
     if unit == "KiB" || value >= 100.0 { format!("{value:.0}") } else { format!("{value:.2}") }
 }
 
-/// Puts the table between the markers of a document.
-pub(crate) fn update(file: &Path, table: &str) -> Result<(), String> {
+/// Puts the table between the markers of a document; some rows alone in the place of those of their names.
+pub(crate) fn update(file: &Path, table: &str, some: bool) -> Result<(), String> {
     let fail = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
     let text = fs::read_to_string(file).map_err(|error| fail(&error))?;
     let (before, rest) = text.split_once(BEGIN).ok_or_else(|| fail(&"no begin marker"))?;
-    let (_, after) = rest.split_once(END).ok_or_else(|| fail(&"no end marker"))?;
+    let (old, after) = rest.split_once(END).ok_or_else(|| fail(&"no end marker"))?;
+    let table = if some { merged(old.trim_start(), table) } else { table.to_string() };
     fs::write(file, format!("{before}{BEGIN}\n{table}{END}{after}")).map_err(|error| fail(&error))
+}
+
+/// The old table with the rows of the new one.
+fn merged(old: &str, new: &str) -> String {
+    let name = |line: &str| line.split('|').nth(1).map(|name| name.trim().to_string());
+    let is_row = |line: &&str| line.starts_with("| ") && !line.starts_with("| |");
+    let of_name = |line: &str| new.lines().filter(is_row).find(|row| name(row) == name(line));
+    let mut lines: Vec<&str> =
+        old.lines().map(|line| if is_row(&line) { of_name(line).unwrap_or(line) } else { line }).collect();
+    let unknown = |line: &&str| old.lines().filter(is_row).all(|row| name(row) != name(line));
+    lines.extend(new.lines().filter(is_row).filter(unknown));
+    lines.join("\n") + "\n"
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{figure, median};
+    use super::{figure, median, merged};
 
     #[test]
     fn median_of_odd_even_and_none() {
         assert_eq!(median(vec![3.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), Some(2.5));
         assert_eq!(median(Vec::new()), None);
+    }
+
+    #[test]
+    fn some_rows_take_the_places_of_theirs() {
+        let old = "Medians.\n\n| | crun |\n|---|---|\n| state, ms | 4 |\n| kill, ms | 5 |\n";
+        let new = "Medians.\n\n| | crun |\n|---|---|\n| kill, ms | 6 |\n| ps, ms | 7 |\n";
+        let both = "Medians.\n\n| | crun |\n|---|---|\n| state, ms | 4 |\n| kill, ms | 6 |\n| ps, ms | 7 |\n";
+        assert_eq!(merged(old, new), both);
     }
 
     #[test]

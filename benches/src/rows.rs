@@ -23,19 +23,19 @@ pub(crate) struct Row {
 /// The target of a row: an upper bound.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Target {
-    /// As a share of crun's figure.
-    OfCrun(f64),
+    /// As a share of this runtime's figure.
+    Of(&'static str, f64),
     /// In KiB.
     KiB(f64),
 }
 
 impl Target {
     /// The target, and whether it is reached where that can be told.
-    pub(crate) fn verdict(self, own: Option<Sample>, crun: Option<Sample>) -> String {
+    pub(crate) fn verdict(self, own: Option<Sample>, of_peer: impl FnOnce(&str) -> Option<Sample>) -> String {
         let (text, holds) = match self {
-            Target::OfCrun(share) => (
-                format!("<= {share}x crun"),
-                own.zip(crun).map(|(own, crun)| own.value <= crun.value * share),
+            Target::Of(peer, share) => (
+                format!("<= {share}x {peer}"),
+                own.zip(of_peer(peer)).map(|(own, peer)| own.value <= peer.value * share),
             ),
             Target::KiB(bound) => (format!("<= {bound}"), own.map(|own| own.value <= bound)),
         };
@@ -69,40 +69,53 @@ impl Sample {
 }
 
 /// Of the verbs that nobody waits for.
-const NO_SLOWER: Target = Target::OfCrun(1.0);
+const NO_SLOWER: Target = Target::Of("crun", 1.0);
 
 /// All rows.
 pub(crate) const ROWS: &[Row] = &[
-    Row { name: "run /bin/true", unit: "ms", target: Target::OfCrun(0.5), share: 100, sample: run_true },
+    Row { name: "run /bin/true", unit: "ms", target: Target::Of("crun", 0.5), share: 100, sample: run_true },
     Row {
         name: "create + start + delete",
         unit: "ms",
-        target: Target::OfCrun(0.4),
+        target: Target::Of("crun", 0.4),
         share: 100,
         sample: create_start_delete,
     },
-    Row { name: "state", unit: "ms", target: Target::OfCrun(0.25), share: 100, sample: state },
-    Row { name: "kill, one signal", unit: "ms", target: Target::OfCrun(0.25), share: 100, sample: kill },
-    Row { name: "exec /bin/true", unit: "ms", target: Target::OfCrun(0.5), share: 100, sample: exec_true },
+    Row { name: "state", unit: "ms", target: Target::Of("crun", 0.25), share: 100, sample: state },
+    Row { name: "kill, one signal", unit: "ms", target: Target::Of("crun", 0.25), share: 100, sample: kill },
+    Row {
+        name: "exec /bin/true",
+        unit: "ms",
+        target: Target::Of("crun", 0.5),
+        share: 100,
+        sample: exec_true,
+    },
     Row {
         name: "kill --all KILL, 1000 processes",
         unit: "ms",
-        target: Target::OfCrun(0.6),
+        target: Target::Of("crun", 0.6),
         share: 25,
         sample: kill_all,
     },
     Row {
         name: "delete --force, running",
         unit: "ms",
-        target: Target::OfCrun(0.3),
+        target: Target::Of("crun", 0.3),
         share: 50,
         sample: delete_force,
     },
-    Row { name: "list, 100 containers", unit: "ms", target: Target::OfCrun(0.3), share: 100, sample: list },
+    Row {
+        name: "list, 100 containers",
+        unit: "ms",
+        target: Target::Of("crun", 0.3),
+        share: 100,
+        sample: list,
+    },
     Row { name: "update, one limit", unit: "ms", target: NO_SLOWER, share: 50, sample: update },
     Row { name: "pause", unit: "ms", target: NO_SLOWER, share: 50, sample: pause },
+    Row { name: "resume", unit: "ms", target: NO_SLOWER, share: 50, sample: resume },
     Row { name: "ps", unit: "ms", target: NO_SLOWER, share: 50, sample: ps },
-    Row { name: "events --stats", unit: "ms", target: NO_SLOWER, share: 50, sample: events },
+    Row { name: "events --stats", unit: "ms", target: Target::Of("runc", 1.0), share: 50, sample: events },
     Row {
         name: "peak memory of create",
         unit: "KiB",
@@ -207,6 +220,13 @@ fn pause(peer: &Peer) -> Result<Sample, String> {
     let took = peer.time(&["pause", "resident"])?;
     peer.call(&["resume", "resident"])?;
     Ok(took.into())
+}
+
+fn resume(peer: &Peer) -> Result<Sample, String> {
+    resident(peer)?;
+    peer.call(&["pause", "resident"])?;
+    sleep(PAUSE);
+    peer.time(&["resume", "resident"]).map(Sample::from)
 }
 
 fn ps(peer: &Peer) -> Result<Sample, String> {
