@@ -118,7 +118,7 @@ fn problem(container: &Container, row: &Row) -> Option<String> {
     for word in words.iter().filter(|word| !outcome.stderr.contains(*word)) {
         wrong.push(format!("standard error lacks {word:?}"));
     }
-    if code != 0 && row.logged {
+    if code != 0 && row.logged && !told_alone(&container.runtime.kind(), &outcome) {
         wrong.extend(log_problem(&fs::read_to_string(&log).unwrap_or_default(), words));
     }
     let left = before.new_things(&container.runtime);
@@ -128,6 +128,11 @@ fn problem(container: &Container, row: &Row) -> Option<String> {
     }
     (!wrong.is_empty())
         .then(|| format!("{}\n  {}\n  said: {:?}", row.describe(), wrong.join("\n  "), shortened(&outcome)))
+}
+
+/// runc main tells a wrong command line on standard error alone.
+fn told_alone(kind: &str, outcome: &Outcome) -> bool {
+    kind == "runc" && version::at_least("1.4") && outcome.stderr.starts_with("Incorrect Usage")
 }
 
 /// Engines read the message of the last line whose level is error.

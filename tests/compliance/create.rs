@@ -260,7 +260,7 @@ fn pidfd_socket() {
     let socket = DescriptorSocket::listen();
     container.verb("create", &["--pidfd-socket", socket.path().to_str().expect("utf-8")]).ok();
     let (descriptors, bytes) = socket.receive();
-    assert_eq!((descriptors.len(), bytes.as_slice()), (1, &b"pidfd"[..]));
+    assert_eq!((descriptors.len(), bytes.as_slice()), (1, &b"standard"[..]));
 }
 
 fn preserved_descriptors() {

@@ -19,6 +19,8 @@ fn rows() -> Vec<Row> {
         row(&["events", "--stats=maybe", "ID"], 1, &["-stats: parse error"]),
         row(&["events", "--interval", "soon", "ID"], 1, &["invalid value \"soon\" for flag -interval: "]),
         row(&["events", "--interval", "5 s", "ID"], 1, &["invalid value \"5 s\" for flag -interval: "]),
+        row(&["events", "--interval", "5", "ID"], 1, &["invalid value \"5\" for flag -interval: "]),
+        row(&["events", "--interval", "5", "ID"], 1, &["time: missing unit in duration \"5\""]).since("1.4"),
         row(&["events", "--interval", "0s", "ID"], 1, &["duration interval must be greater than 0"]),
         row(&["events", "--interval", "0", "ID"], 1, &["duration interval must be greater than 0"]),
         row(&["events", "--interval", "-5s", "ID"], 1, &["duration interval must be greater than 0"]),

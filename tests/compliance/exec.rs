@@ -402,7 +402,7 @@ fn pidfd_socket() {
     call(&container, &["-d", "--pidfd-socket", socket.path().to_str().expect("utf-8")], &["sleep", "2000"])
         .ok();
     let (descriptors, bytes) = socket.receive();
-    assert_eq!((descriptors.len(), bytes.as_slice()), (1, &b"pidfd"[..]));
+    assert_eq!((descriptors.len(), bytes.as_slice()), (1, &b"setns"[..]));
 }
 
 fn flags_end_at_the_command() {

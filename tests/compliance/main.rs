@@ -12,7 +12,10 @@ mod delete;
 mod events;
 mod exec;
 mod features;
+mod field_table;
+mod field_types;
 mod fields;
+mod flags;
 mod globals;
 mod kill;
 mod list;
@@ -32,7 +35,9 @@ fn main() -> std::process::ExitCode {
         events::CASES,
         exec::CASES,
         features::CASES,
+        field_types::CASES,
         fields::CASES,
+        flags::CASES,
         globals::CASES,
         kill::CASES,
         list::CASES,

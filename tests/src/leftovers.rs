@@ -88,10 +88,10 @@ fn mounts() -> BTreeSet<String> {
 
 fn entries(runtime: &Runtime) -> BTreeSet<String> {
     let Ok(entries) = fs::read_dir(&runtime.root) else { return BTreeSet::new() };
-    // crun keeps its cache, and runsig may keep one, in a dot directory of the root.
+    // crun keeps its cache in a dot directory of the root, runsig one under a name that no container can have.
     entries
         .flatten()
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .filter(|name| !name.starts_with('.'))
+        .filter(|name| !name.starts_with('.') && !name.contains('~'))
         .collect()
 }

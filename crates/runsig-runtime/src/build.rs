@@ -23,7 +23,7 @@ use crate::host_mounts;
 use crate::launch::{self, Launch, Launched};
 use crate::net_devices;
 use crate::network;
-use crate::notify::publish;
+use crate::notify::{Kind, publish};
 use crate::options::{CreateOptions, Globals};
 use crate::sd_notify;
 use crate::state::Phase;
@@ -300,7 +300,8 @@ impl<'a> Builder<'a> {
         }
         self.container.state.phase = Phase::Created;
         self.container.save()?;
-        publish(self.options.pid_file.as_deref(), self.options.pidfd_socket.as_deref(), &launched.child)?;
+        let pidfd_socket = self.options.pidfd_socket.as_deref();
+        publish(self.options.pid_file.as_deref(), pidfd_socket, Kind::Standard, &launched.child)?;
         let hooks_follow = !self.plan.init.start_container.is_empty();
         let inside = || self.container.state.oci(Status::Created, pid_inside(pid)).to_json();
         Ok(if hooks_follow { inside() } else { Vec::new() })

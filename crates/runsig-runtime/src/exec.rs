@@ -225,6 +225,7 @@ impl Exec<'_> {
         notify::publish(
             self.options.pid_file.as_deref(),
             self.options.pidfd_socket.as_deref(),
+            notify::Kind::Setns,
             &launched.child,
         )?;
         if let Some(front) = &mut self.front {

@@ -57,12 +57,22 @@ pub(crate) fn send_seccomp_listener(
     send(&socket, &json, fd).map_err(Error::io("cannot send seccomp fd to", &to.path))
 }
 
-/// Sends a pidfd with its name, as runc does.
-///
-/// # Errors
-/// As sendmsg(2).
-pub(crate) fn send_pidfd(path: &Path, socket: &OwnedFd, pidfd: BorrowedFd<'_>) -> Result<()> {
-    send(socket, b"pidfd", pidfd).map_err(Error::io("cannot send pidfd to", path))
+/// What runc sends with a pidfd: how the process comes into its container.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Kind {
+    /// As its init.
+    Standard,
+    /// By exec.
+    Setns,
+}
+
+/// Sends a pidfd with the word for it, as runc does.
+fn send_pidfd(path: &Path, kind: Kind, pidfd: BorrowedFd<'_>) -> Result<()> {
+    let word: &[u8] = match kind {
+        Kind::Standard => b"standard",
+        Kind::Setns => b"setns",
+    };
+    send(&connect(path)?, word, pidfd).map_err(Error::io("cannot send pidfd to", path))
 }
 
 fn send(socket: &OwnedFd, bytes: &[u8], fd: BorrowedFd<'_>) -> runsig_sys::Result<()> {
@@ -71,13 +81,17 @@ fn send(socket: &OwnedFd, bytes: &[u8], fd: BorrowedFd<'_>) -> runsig_sys::Resul
 }
 
 /// PID file and pidfd socket.
-pub(crate) fn publish(pid_file: Option<&Path>, pidfd_socket: Option<&Path>, child: &Child) -> Result<()> {
+pub(crate) fn publish(
+    pid_file: Option<&Path>,
+    pidfd_socket: Option<&Path>,
+    kind: Kind,
+    child: &Child,
+) -> Result<()> {
     if let Some(path) = pid_file {
         write_pid_file(path, child.pid)?;
     }
     if let Some(path) = pidfd_socket {
-        let socket = connect(path)?;
-        send_pidfd(path, &socket, child.pidfd.as_fd())?;
+        send_pidfd(path, kind, child.pidfd.as_fd())?;
     }
     Ok(())
 }

@@ -4,13 +4,13 @@
 //! line and column; the path to them is looked for after something has failed, so that a good file
 //! pays nothing for it. Must not: know the shape of any file.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::{Result, SpecError, one_line};
-use crate::keys;
+use crate::{keys, strict};
 
 /// Room for the text of a file whose keys were in another case.
 pub(crate) type Room = OnceCell<Vec<u8>>;
@@ -35,14 +35,12 @@ pub(crate) fn parse<'a, T: Deserialize<'a>>(
 
 /// One attempt, and whether a key was passed over that is a known one in another case.
 fn once<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> (serde_json::Result<T>, bool) {
-    let mut misspelt = false;
+    let misspelt = Cell::new(false);
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    let parsed = serde_ignored::deserialize(&mut json, |path| {
-        misspelt =
-            misspelt || matches!(&path, serde_ignored::Path::Map { key, .. } if keys::is_misspelt(key));
-    });
+    let watch = |key: &str| misspelt.set(misspelt.get() || keys::is_misspelt(key));
+    let parsed = strict::deserialize(&mut json, &watch);
     let parsed = parsed.and_then(|parsed| json.end().map(|()| parsed));
-    (parsed, misspelt)
+    (parsed, misspelt.get())
 }
 
 /// The text with its keys in their own case, where that makes a difference.

@@ -26,6 +26,7 @@ mod rlimits;
 mod rootless;
 mod scheduler;
 mod seccomp;
+mod strict;
 mod sysctl;
 mod text;
 mod version;

@@ -213,14 +213,7 @@ fn build(mut document: Document<'_>, bundle: &str, options: &LoadOptions<'_>) ->
     if annotations.contains_key("") {
         return Err(SpecError::value("annotations", "", "a key must not be empty"));
     }
-    let cgroups_path = linux.cgroups_path.take().filter(|path| !path.is_empty());
-    if cgroups_path.as_ref().is_some_and(|path| path.contains('\0')) {
-        return Err(SpecError::value(
-            "linux.cgroupsPath",
-            cgroups_path.unwrap_or_default(),
-            "contains a NUL byte",
-        ));
-    }
+    let cgroups_path = resources::cgroups_path(linux.cgroups_path.take())?;
     let resources = linux.resources.take();
     resources.as_ref().map(resources::check).transpose()?;
     let intel_rdt = linux.intel_rdt.take();

@@ -7,12 +7,34 @@ use oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceType, LinuxIntelRdt, Linux
 
 use crate::error::{Result, SpecError};
 
+/// What is left of PATH_MAX (4096) when mount point, own cgroup and file name have had theirs. A path that cannot be
+/// opened cannot be removed either.
+const LONGEST_PATH: usize = 3072;
+
+/// Checks `linux.cgroupsPath`; an empty one is none.
+pub(crate) fn cgroups_path(given: Option<String>) -> Result<Option<String>> {
+    let path = given.unwrap_or_default();
+    let refused = |why| Err(SpecError::value("linux.cgroupsPath", &path, why));
+    if path.contains('\0') {
+        return refused("contains a NUL byte");
+    }
+    if path.len() > LONGEST_PATH {
+        return refused("is longer than 3072 bytes");
+    }
+    Ok(Some(path).filter(|path| !path.is_empty()))
+}
+
 /// Checks `linux.resources`.
 pub(crate) fn check(given: &LinuxResources) -> Result<()> {
     for (i, device) in given.devices().iter().flatten().enumerate() {
         check_device(device, i)?;
     }
     for (i, limit) in given.hugepage_limits().iter().flatten().enumerate() {
+        // The crate's type is signed, the specification's is not.
+        if limit.limit() < 0 {
+            let field = format!("linux.resources.hugepageLimits[{i}].limit");
+            return Err(SpecError::value(field, limit.limit(), "must not be negative"));
+        }
         let size = limit.page_size();
         if !page_size(size) {
             let field = format!("linux.resources.hugepageLimits[{i}].pageSize");

@@ -96,6 +96,8 @@ fn each_field_refuses_what_it_cannot_be() {
         ),
         ("/linux/resources/unified", json!({"../x": "1"}), "invalid linux.resources.unified \"../x\""),
         ("/linux/cgroupsPath", json!("/a\0"), "invalid linux.cgroupsPath"),
+        ("/linux/cgroupsPath", json!("/x".repeat(1537)), "is longer than 3072 bytes"),
+        ("/linux/resources/hugepageLimits/0/limit", json!(-1), "hugepageLimits[0].limit \"-1\""),
         ("/linux/devices/0/type", json!("x"), "invalid device type \"x\""),
         ("/linux/devices/0/path", json!("dev/x"), "invalid linux.devices[0].path \"dev/x\""),
         ("/linux/devices/0/major", json!(-5), "invalid linux.devices[0].major \"-5\""),
@@ -135,6 +137,36 @@ fn each_field_refuses_what_it_cannot_be() {
         let error = error(pointer, value, &selinux());
         assert!(error.contains(words), "{pointer}: {error}\nwanted {words}");
         assert!(!error.contains('\n') && error.len() < 400, "{pointer}: {error}");
+    }
+}
+
+/// serde would take an array for a structure.
+#[test]
+fn no_array_is_a_structure() {
+    for pointer in [
+        "/process",
+        "/process/user",
+        "/process/consoleSize",
+        "/process/capabilities",
+        "/process/rlimits/0",
+        "/root",
+        "/mounts/0",
+        "/hooks",
+        "/hooks/prestart/0",
+        "/linux",
+        "/linux/resources",
+        "/linux/resources/pids",
+        "/linux/namespaces/0",
+        "/linux/devices/0",
+        "/linux/seccomp",
+        "/linux/seccomp/syscalls/0",
+        "/linux/uidMappings/0",
+        "/linux/timeOffsets/monotonic",
+    ] {
+        for value in [json!([]), json!([1, 2])] {
+            let error = error(pointer, value, &selinux());
+            assert!(error.contains("invalid type: sequence"), "{pointer}: {error}");
+        }
     }
 }
 

@@ -206,8 +206,8 @@ impl Args {
         text(&self.given, name)
     }
 
-    /// The text of a flag that runc does not have, as it was given: an empty one is a mistake (an unset
-    /// variable, most likely), and must not do what the call would do without the flag.
+    /// The text of a flag as it was given. Where runc does not have the flag, an empty one is a mistake (an unset
+    /// variable, most likely), and must not do what the call would do without it.
     pub(crate) fn given(&self, name: &str) -> Result<Option<String>> {
         self.given.value(name).map(|value| utf8(name, value)).transpose()
     }

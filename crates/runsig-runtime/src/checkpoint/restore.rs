@@ -236,7 +236,7 @@ impl Restore<'_> {
         self.container.save()?;
         // Empty: what was mounted there has gone with CRIU.
         let _ = fs::unlinkat(fd::CWD, &c_path(&at)?, true);
-        notify::publish(self.options.create.pid_file.as_deref(), None, &init)?;
+        notify::publish(self.options.create.pid_file.as_deref(), None, notify::Kind::Standard, &init)?;
         Ok(init)
     }
 

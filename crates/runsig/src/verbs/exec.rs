@@ -25,7 +25,10 @@ pub(super) fn exec(session: &Session<'_>, args: &Args) -> Result<u8> {
         let code = runsig_runtime::exec::exec(&session.globals, source, options(args)?)?;
         Ok(u8::try_from(code).unwrap_or(FAILED))
     };
-    exec().map_err(|failure: Failure| failure.context("exec failed").exit_with(FAILED))
+    exec().map_err(|failure: Failure| match failure.incorrect_usage() {
+        Some(_) => failure,
+        None => failure.context("exec failed").exit_with(FAILED),
+    })
 }
 
 /// What is to be other than in the container's own process.
