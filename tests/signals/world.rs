@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use runsig_tests::case::require_command;
-use runsig_tests::{Bundle, Container, Outcome, Value, json, procs, require_runsig, spec, wait};
+use runsig_tests::{Bundle, Container, Outcome, Value, json, needs, procs, require_runsig, spec, wait};
 
 /// Runs and handles nothing: as PID 1 it is deaf to every signal but KILL and STOP.
 pub(crate) const DEAF: &str = "echo up > /up; sleep 1000; true";
@@ -126,6 +126,31 @@ pub(crate) fn process<'a>(report: &'a Value, command: &str) -> &'a Value {
 pub(crate) fn init(report: &Value) -> &Value {
     let all = report["processes"].as_array().expect("a list");
     all.iter().find(|process| process["init"] == true).unwrap_or_else(|| panic!("no init in {report:#}"))
+}
+
+/// Whether the kernel tells anybody who has a process's pidfd how it ended (PIDFD_GET_INFO with the exit code).
+/// On older ones its parent alone knows, and a report says "unknown".
+pub(crate) fn ends_are_told() -> bool {
+    needs::is_kernel(6, 15)
+}
+
+/// Demands that a process of a report ended so.
+#[track_caller]
+pub(crate) fn assert_end(report: &Value, process: &Value, end: Value) {
+    let known = if ends_are_told() { end } else { json!({"how": "unknown"}) };
+    assert_eq!(process["end"], known, "{report:#}");
+}
+
+/// Demands that init ended with this exit code (128+n for a signal).
+#[track_caller]
+pub(crate) fn assert_exit_code(report: &Value, code: i32) {
+    let known = if ends_are_told() { json!(code) } else { Value::Null };
+    assert_eq!(report["exitCode"], known, "{report:#}");
+}
+
+/// A report's word for a death by a signal that the stop did not send as its last.
+pub(crate) fn killed_by(signal: &str) -> Value {
+    json!({"how": "killed", "signal": signal, "core": false})
 }
 
 /// The signals a process of a report was sent.

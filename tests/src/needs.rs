@@ -87,11 +87,17 @@ pub fn systemd() {
 
 /// A kernel of at least this version; `without` says what older ones do not have.
 pub fn kernel(major: u32, minor: u32, without: &str) {
+    if !is_kernel(major, minor) {
+        skip(format!("{without} before Linux {major}.{minor}"));
+    }
+}
+
+/// Whether the kernel is of at least this version.
+#[must_use]
+pub fn is_kernel(major: u32, minor: u32) -> bool {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("/proc");
     let mut numbers =
         release.split(|letter: char| !letter.is_ascii_digit()).map_while(|word| word.parse().ok());
     let found: (u32, u32) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    if found < (major, minor) {
-        skip(format!("{without} before Linux {major}.{minor}"));
-    }
+    found >= (major, minor)
 }
