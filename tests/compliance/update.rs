@@ -165,13 +165,16 @@ fn by_file_and_standard_input() {
     assert_eq!(read(&container, "pids.max"), "23");
 }
 
-/// Go's parser does not look at the case of keys.
+/// Go's parser does not look at the case of keys, and two objects for one field are one.
 fn keys_in_any_case() {
     let container = limits();
     let file = test_dir().join("limits.json");
-    fs::write(&file, r#"{"MEMORY": {"Limit": 67108864}, "Pids": {"LIMIT": 31}}"#).expect("write");
+    let text =
+        r#"{"MEMORY": {"Limit": 67108864}, "memory": {"reservation": 33554432}, "Pids": {"LIMIT": 31}}"#;
+    fs::write(&file, text).expect("write");
     container.verb("update", &["-r", file.to_str().expect("utf-8")]).ok();
     assert_eq!(read(&container, "memory.limit_in_bytes"), "67108864");
+    assert_eq!(read(&container, "memory.soft_limit_in_bytes"), "33554432");
     assert_eq!(read(&container, "pids.max"), "31");
 }
 

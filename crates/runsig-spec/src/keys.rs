@@ -178,8 +178,8 @@ pub(crate) fn is_misspelt(key: &str) -> bool {
     known(key).is_some_and(|known| known != key)
 }
 
-/// Gives the known keys of a value, all the way down, their own case. Where a key is there in its own case too, that
-/// one stays.
+/// Gives the known keys of a value, all the way down, their own case. Where a key is there in its own case too, the two
+/// objects become one, as for Go's parser; of two values that are no objects, that one stays.
 pub fn in_their_own_case(value: &mut Value) {
     match value {
         Value::Array(values) => values.iter_mut().for_each(in_their_own_case),
@@ -202,7 +202,25 @@ fn rename(map: &mut Map<String, Value>) {
     let misspelt: Vec<String> = map.keys().filter(|key| is_misspelt(key)).cloned().collect();
     for key in misspelt {
         let (Some(known), Some(value)) = (known(&key), map.remove(&key)) else { continue };
-        map.entry(known).or_insert(value);
+        match map.get_mut(known) {
+            Some(kept) => merge(kept, value),
+            None => {
+                map.insert(known.to_owned(), value);
+            }
+        }
+    }
+}
+
+/// Adds to an object what it does not have.
+fn merge(kept: &mut Value, more: Value) {
+    let (Value::Object(kept), Value::Object(more)) = (kept, more) else { return };
+    for (key, value) in more {
+        match kept.get_mut(&key) {
+            Some(kept) => merge(kept, value),
+            None => {
+                kept.insert(key, value);
+            }
+        }
     }
 }
 
@@ -217,8 +235,8 @@ mod tests {
         let mut value = json!({
             "OCIVersion": "1.0.2",
             "LINUX": {"Resources": {"hugepagelimits": [{"PAGESIZE": "2MB", "limit": 5}]}, "flavour": {"Path": 1}},
-            "Process": {"CWD": "/x"},
-            "process": {"cwd": "/"},
+            "Process": {"CWD": "/x", "User": {"uid": 7}},
+            "process": {"cwd": "/", "user": {"gid": 8}},
             "annotations": {"Path": "x", "type": "y"},
             "sysctl": {"Kernel": "z"},
         });
@@ -228,7 +246,7 @@ mod tests {
             json!({
                 "ociVersion": "1.0.2",
                 "linux": {"resources": {"hugepageLimits": [{"pageSize": "2MB", "limit": 5}]}, "flavour": {"path": 1}},
-                "process": {"cwd": "/"},
+                "process": {"cwd": "/", "user": {"uid": 7, "gid": 8}},
                 "annotations": {"Path": "x", "type": "y"},
                 "sysctl": {"Kernel": "z"},
             })
