@@ -17,8 +17,26 @@ pub const CASES: &[Case] = cases![
         root_of_a_user_namespace_may_go_without_cgroups, shared_pids_without_a_cgroup,
         shared_pids_in_a_delegated_cgroup, the_state_is_sticky;
     Host "rootless": runs_what_spec_writes, every_verb_without_a_cgroup, v1_is_enough_on_a_hybrid_host;
-    V1 "rootless": every_verb_without_a_cgroup;
+    V1 "rootless": every_verb_without_a_cgroup, its_creators_cgroups_are_in_sight;
 ];
+
+/// A container without cgroups of its own is in its creator's, and a mount of type `cgroup` shows them.
+fn its_creators_cgroups_are_in_sight() {
+    let user = User::new();
+    let script = "cd /sys/fs/cgroup && grep -q . pids/tasks && grep -q . memory/tasks && echo seen";
+    let outcome = user.run(
+        &[],
+        &user.bundle(script).with(|config| {
+            spec::drop_namespace(config, "cgroup");
+            spec::add_mount(
+                config,
+                json!({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup",
+                "options": ["nosuid", "noexec", "nodev", "relatime", "ro"]}),
+            );
+        }),
+    );
+    assert_eq!(outcome.ok().text(), "seen");
+}
 
 fn stopped(user: &User, id: &str) {
     let status = || user.call(&["state", id]).json()["status"] == "stopped";

@@ -105,6 +105,7 @@ impl Cgroup {
             match self.create_legacy(&hierarchy, cpuset, leaves) {
                 Ok(dir) => kept.push((hierarchy, OnceCell::from(dir))),
                 Err(error) if self.may_go_without() && error.is_permission() => {
+                    self.paths.shared.extend(creators(hierarchy));
                     creation = Creation::Without;
                 }
                 Err(error) => return Err(error),
@@ -317,6 +318,14 @@ impl Cgroup {
         self.v2 = OnceCell::new();
         self.v1 = self.paths.legacy.iter().map(|_| OnceCell::new()).collect();
     }
+}
+
+/// Where a container without a cgroup in this hierarchy is, if that can be seen: without a path of its own
+/// its cgroup was to be a child of its creator's.
+fn creators(hierarchy: Legacy) -> Option<Legacy> {
+    let parent = hierarchy.directory.relative().parent()?;
+    let directory = hierarchy.directory.above(parent);
+    directory.path().is_dir().then_some(Legacy { directory, ..hierarchy })
 }
 
 fn open_once(cell: &OnceCell<Dir>, open: impl FnOnce() -> Result<Dir>) -> Result<&Dir> {

@@ -104,6 +104,10 @@ pub struct Paths {
     /// The v1 directories.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) legacy: Vec<Legacy>,
+    /// Its creator's directories in the v1 hierarchies that it goes without a cgroup in: it is in those, and
+    /// sees them. Only for making the container.
+    #[serde(skip)]
+    pub(crate) shared: Vec<Legacy>,
     /// Missing permission is fine as long as nothing is asked for.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) rootless: bool,
@@ -263,7 +267,7 @@ impl Paths {
             return MountView { v2: self.v2(), ..MountView::default() };
         }
         let mut view = MountView::default();
-        for hierarchy in &self.legacy {
+        for hierarchy in self.legacy.iter().chain(&self.shared) {
             let Some(name) = hierarchy.directory.mount.file_name().and_then(|n| n.to_str()) else { continue };
             view.v1.push((name.to_owned(), hierarchy.directory.path()));
             if name.contains(',') {

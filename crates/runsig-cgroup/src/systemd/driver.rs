@@ -54,6 +54,7 @@ pub(crate) fn paths(host: &Host, request: Request<'_>) -> Result<Paths> {
     let paths = Paths {
         unified: host.unified.as_deref().map(on).transpose()?,
         legacy: legacy.collect::<Result<_>>()?,
+        shared: Vec::new(),
         rootless: request.rootless,
         explicit: true,
         made: Vec::new(),
