@@ -19,11 +19,11 @@ pub const CASES: &[Case] = cases![
         foreign_unit_is_left_alone, slices_take_no_containers, exec_in_a_cgroup_below, survives_a_reload,
         delegated_to_its_user, a_users_own_systemd, unified_files, limits_are_properties, update_changes_both, updated_parts,
         bad_limits_leave_nothing, manager_by_name, cgroup_namespace, kills_all, run_removes_everything,
-        device_list_is_told;
+        device_list_is_told, update_warns_of_what_systemd_cannot_have;
     // The guest's processes are not the test's alone, so nothing here counts what is left.
     Guest "systemd": nested_slices, annotations, verbs_need_no_flag, exec_in_a_cgroup_below, survives_a_reload,
         unified_files, limits_are_properties, update_changes_both, update_leaves_devices_alone, updated_parts, kills_all,
-        device_list_is_told;
+        device_list_is_told, update_warns_of_what_systemd_cannot_have;
     SystemdHybrid "systemd": lives_in_its_scope, default_names, verbs_need_no_flag, paused, ends_by_itself,
         failed_unit_is_forgotten, foreign_unit_is_left_alone, exec_in_a_cgroup_below, survives_a_reload,
         limits_are_properties, update_changes_both, update_leaves_devices_alone, updated_parts, bad_limits_leave_nothing,
@@ -469,6 +469,21 @@ fn update_leaves_devices_alone() {
     }
     container.verb_with("exec", &right).ok();
     assert_eq!(fs::read_to_string(container.bundle.rootfs().join("denied")).expect("made"), "");
+}
+
+/// What the files say to it is another matter: the kernel refuses a weight to who is idle.
+fn update_warns_of_what_systemd_cannot_have() {
+    require_runsig("cpu.idle came to runc in 1.2");
+    let version = Command::new("systemctl").arg("--version").output().expect("systemctl");
+    let version = String::from_utf8_lossy(&version.stdout).split(' ').nth(1).and_then(|n| n.parse().ok());
+    if version.is_none_or(|version: u32| version < 252) {
+        skip("systemd knows CPUWeight=idle since 252");
+    }
+    let container = limited(json!({}));
+    container.create().ok();
+    let outcome = container.verb("update", &["--cpu-share", "200", "--cpu-idle", "1"]);
+    let warning = "unable to apply both CPUWeight and CpuIdle to systemd, ignoring CPUWeight";
+    assert!(outcome.stderr.contains(warning), "{outcome:?}");
 }
 
 /// A quota without a period, and the other way round: the other one stays.

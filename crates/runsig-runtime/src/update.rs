@@ -6,6 +6,7 @@ use oci_spec::runtime::LinuxResources;
 use runsig_cgroup::Cgroup;
 
 use crate::error::{Error, Result};
+use crate::options::Globals;
 use crate::resctrl::Resctrl;
 pub use crate::resctrl::Schemata;
 use crate::status::Status;
@@ -15,8 +16,8 @@ use crate::store::Store;
 ///
 /// # Errors
 /// When the container is stopped, or the kernel refuses a value.
-pub fn update(store: &Store, id: &str, resources: &LinuxResources, schemata: &Schemata) -> Result<()> {
-    let container = store.load(id)?;
+pub fn update(globals: &Globals, id: &str, resources: &LinuxResources, schemata: &Schemata) -> Result<()> {
+    let container = Store::new(&globals.root).load(id)?;
     let groups = container.state.resctrl.as_ref();
     if !schemata.is_empty() {
         schemata.check(Resctrl::find().ok().as_ref(), groups)?;
@@ -25,6 +26,6 @@ pub fn update(store: &Store, id: &str, resources: &LinuxResources, schemata: &Sc
         return Err(Error::NotRunning(None));
     }
     let groups = groups.cloned().filter(|_| !schemata.is_empty());
-    Cgroup::new(container.state.cgroup).update(resources)?;
+    Cgroup::new(container.state.cgroup).update_and_warn(resources, &mut |warning| globals.warn(warning))?;
     groups.map_or(Ok(()), |groups| groups.update(schemata))
 }

@@ -61,11 +61,19 @@ impl Cgroup {
     /// # Errors
     /// As [`Cgroup::apply`]; also when the container has no cgroup.
     pub fn update(&self, resources: &LinuxResources) -> Result<()> {
+        self.update_and_warn(resources, &mut |_| {})
+    }
+
+    /// As [`Cgroup::update`]; what systemd cannot have is told to `warn`, whether the files can or not.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn update_and_warn(&self, resources: &LinuxResources, warn: &mut dyn FnMut(&str)) -> Result<()> {
         match &self.paths().unit {
             None => self.set(resources, None),
             Some(unit) => {
                 self.check_update(resources)?;
-                self.set(&self.change_unit(unit, resources)?, None)
+                self.set(&self.change_unit(unit, resources, warn)?, None)
             }
         }
     }

@@ -123,13 +123,19 @@ impl Cgroup {
     }
 
     /// Tells systemd of changed limits, before they are written to the files.
-    pub(crate) fn change_unit(&self, unit: &Unit, changes: &LinuxResources) -> Result<LinuxResources> {
+    pub(crate) fn change_unit(
+        &self,
+        unit: &Unit,
+        changes: &LinuxResources,
+        warn: &mut dyn FnMut(&str),
+    ) -> Result<LinuxResources> {
         let mut changes = changes.clone();
         let unified = self.paths().is_unified();
         let memory = self.complete(&mut changes)?;
         let (mut manager, version) = connect(unit)?;
         let target = Target { version, unified, memory };
-        let properties = translate::limits(&mut changes, target)?.list;
+        let Properties { list: properties, warnings } = translate::limits(&mut changes, target)?;
+        warnings.iter().for_each(|warning| warn(warning));
         if properties.is_empty() {
             return Ok(changes);
         }

@@ -28,7 +28,7 @@ pub(super) fn update(session: &Session<'_>, args: &Args) -> Result<()> {
     };
     let schemata =
         Schemata { l3_cache: args.text("l3-cache-schema")?, memory_bandwidth: args.text("mem-bw-schema")? };
-    Ok(runsig_runtime::update::update(&session.store, id, &resources, &schemata)?)
+    Ok(runsig_runtime::update::update(&session.globals, id, &resources, &schemata)?)
 }
 
 fn from_json(path: &Path) -> Result<LinuxResources> {
