@@ -2,13 +2,13 @@
 //! `delete --force`, or with containerd when it is started again. `RUNTIME=runc` tells how runc does.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use runsig_tests::{Bundle, Case, Runtime, cases, cgroup, harness, json, procs, wait};
+use runsig_tests::{Bundle, Case, Runtime, cases, cgroup, harness, json, needs, procs, wait};
 
 use crate::containerd::{Containerd, NAMESPACE, RUNTIME_ROOT};
-use crate::image::patiently;
 use crate::world;
 
 /// The tests of this file.
@@ -68,14 +68,22 @@ impl Slow {
         calls.chain(cgroup::processes(&self.bundle.cgroup())).collect()
     }
 
+    /// Processes, cgroups and state that are there.
+    fn left(&self) -> Vec<String> {
+        let state = Path::new(RUNTIME_ROOT).join(NAMESPACE).join(self.id());
+        let processes = self.processes().into_iter().map(procs::command_line);
+        let cgroups = cgroup::directories(&self.bundle.cgroup());
+        let paths = cgroups.into_iter().chain(state.exists().then_some(state));
+        processes.chain(paths.map(|path| path.display().to_string())).collect()
+    }
+
     #[track_caller]
     fn expect_gone(&self) {
-        let state = Path::new(RUNTIME_ROOT).join(NAMESPACE).join(self.id());
-        patiently("nothing to be left of it", || {
-            self.processes().is_empty()
-                && cgroup::directories(&self.bundle.cgroup()).is_empty()
-                && !state.exists()
+        let gone = wait::until(Duration::from_secs(30) * needs::patience(), || {
+            std::thread::sleep(Duration::from_millis(20));
+            self.left().is_empty()
         });
+        assert!(gone, "left of {}: {:#?}", self.id(), self.left());
     }
 }
 
