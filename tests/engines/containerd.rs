@@ -12,7 +12,7 @@ use runsig_tests::runtime::{Running, finish};
 use runsig_tests::{Bundle, Outcome, Runtime, harness, procs, wait};
 
 use crate::engine::{Container, Engine, Exec, Opt, Owner, Side};
-use crate::image::{self, IMAGE, LIMIT, Server};
+use crate::image::{self, IMAGE, Server, limit};
 use crate::world;
 
 const WITHOUT_CRI: &str = "disabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n";
@@ -51,7 +51,7 @@ impl Containerd {
 
     /// `ctr ARGS`.
     pub(crate) fn call<S: AsRef<std::ffi::OsStr>>(&self, args: &[S]) -> Outcome {
-        finish(self.command(args), LIMIT)
+        finish(self.command(args), limit())
     }
 
     fn command<S: AsRef<std::ffi::OsStr>>(&self, args: &[S]) -> Command {
@@ -181,7 +181,7 @@ impl Containerd {
     }
 
     /// How the ctr of a task ended, when it has.
-    fn ended(&self, owner: &Owner, name: &str, limit: Duration) -> Option<Outcome> {
+    fn ended(&self, owner: &Owner, name: &str, within: Duration) -> Option<Outcome> {
         let full = owner.full(name);
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         let task = tasks.remove(&full)?;
@@ -189,8 +189,8 @@ impl Containerd {
         let (task, outcome) = match task {
             Task::Ended(outcome) => (Task::Ended(outcome.clone()), Some(outcome)),
             Task::Running(mut running) => {
-                if wait::until(limit, || !matches!(running.child.try_wait(), Ok(None))) {
-                    let outcome = running.finish(LIMIT);
+                if wait::until(within, || !matches!(running.child.try_wait(), Ok(None))) {
+                    let outcome = running.finish(limit());
                     (Task::Ended(outcome.clone()), Some(outcome))
                 } else {
                     (Task::Running(running), None)
@@ -250,7 +250,7 @@ pub(crate) fn start_server(dir: &Path, more: &str) -> Server {
     let up = || {
         let mut command = Command::new("ctr");
         command.arg("--address").arg(dir.join("sock")).args(["version"]);
-        finish(command, LIMIT).code == 0
+        finish(command, limit()).code == 0
     };
     image::patiently("containerd to answer", up);
     server
@@ -268,12 +268,12 @@ fn on_a_terminal(command: &Command) -> Command {
 
 /// Waits for the end of a task and returns its exit status.
 pub(crate) fn end(task: Running) -> i32 {
-    task.finish(LIMIT).code
+    task.finish(limit()).code
 }
 
 impl Engine for Containerd {
     fn run(&self, owner: &Owner, container: &Container<'_>) -> Outcome {
-        finish(self.run_command(owner, &["--rm"], container), LIMIT)
+        finish(self.run_command(owner, &["--rm"], container), limit())
     }
 
     fn start(&self, owner: &Owner, container: &Container<'_>) -> Outcome {
@@ -288,7 +288,7 @@ impl Engine for Containerd {
         let (task, outcome) = if seen {
             (Task::Running(running), nothing)
         } else {
-            let outcome = running.finish(LIMIT);
+            let outcome = running.finish(limit());
             let failed = outcome.stderr.contains("ctr: ");
             (Task::Ended(outcome.clone()), if failed { outcome } else { nothing })
         };
@@ -311,7 +311,7 @@ impl Engine for Containerd {
     }
 
     fn wait(&self, owner: &Owner, name: &str) -> Outcome {
-        let outcome = self.ended(owner, name, LIMIT).expect("its end");
+        let outcome = self.ended(owner, name, limit()).expect("its end");
         Outcome {
             command: "wait".to_string(),
             code: 0,
@@ -341,7 +341,7 @@ impl Engine for Containerd {
         let program = unhurried(args);
         words.extend(program.iter().map(String::as_str));
         let command = self.command(&words);
-        finish(if how.tty { on_a_terminal(&command) } else { command }, LIMIT)
+        finish(if how.tty { on_a_terminal(&command) } else { command }, limit())
     }
 
     /// What clients of containerd do: the image's signal, some time, KILL.
@@ -349,7 +349,7 @@ impl Engine for Containerd {
         let outcome = self.with_name(owner, &["tasks", "kill"], name);
         if self.ended(owner, name, Duration::from_secs(seconds.into())).is_none() {
             let killed = self.with_name(owner, &["tasks", "kill", "-s", "KILL"], name);
-            let _ = self.ended(owner, name, LIMIT);
+            let _ = self.ended(owner, name, limit());
             return killed;
         }
         outcome
@@ -366,7 +366,7 @@ impl Engine for Containerd {
             return outcome;
         }
         // The ctr that ran it deletes the task too, and one of the two comes late.
-        let _ = self.ended(owner, name, LIMIT);
+        let _ = self.ended(owner, name, limit());
         self.with_name(owner, &["containers", "delete"], name)
     }
 

@@ -17,7 +17,7 @@ use runsig_tests::{Outcome, Value, procs, skip, wait};
 
 use crate::containerd::start_server;
 use crate::engine::{Container, Engine, Exec, Limits, Opt, Owner, Talk};
-use crate::image::{self, LIMIT, Server};
+use crate::image::{self, Server, limit};
 
 const CNI: &str = "/usr/lib/cni";
 /// A server with the images in it, and what was made there.
@@ -59,7 +59,7 @@ impl Cri {
         let mut import = std::process::Command::new("ctr");
         import.arg("--address").arg(dir.join("sock")).args(["--namespace", "k8s.io", "images", "import"]);
         import.arg(&archive);
-        finish(import, LIMIT).ok();
+        finish(import, limit()).ok();
         let client = Client::connect(&dir.join("sock")).expect("a connection");
         let cri =
             Cri { dir: dir.to_path_buf(), client, made: Mutex::default(), pods: Mutex::default(), server };
@@ -170,7 +170,7 @@ impl Cri {
     /// Waits until it has exited.
     fn end(&self, owner: &Owner, name: &str) -> Result<i32, Refused> {
         let mut last = self.status(owner, name)?;
-        let ended = wait::until(LIMIT, || {
+        let ended = wait::until(limit(), || {
             if last.state == 2 {
                 return true;
             }

@@ -9,7 +9,7 @@ use runsig_tests::{Outcome, Runtime, harness, procs, skip};
 
 use crate::docker_like::{DockerLike, Ids};
 use crate::engine::{Container, Owner};
-use crate::image::{self, IMAGE, LIMIT, Server};
+use crate::image::{self, IMAGE, Server, limit};
 use crate::world;
 
 /// A server with the images; two runtimes are configured, `runc` and `tested`.
@@ -75,7 +75,7 @@ impl Docker {
 
     /// `docker ARGS`.
     pub(crate) fn call<S: AsRef<std::ffi::OsStr>>(&self, args: &[S]) -> Outcome {
-        finish(self.command(args), LIMIT)
+        finish(self.command(args), limit())
     }
 
     /// `docker ARGS`, not yet started.

@@ -10,7 +10,7 @@ use runsig_tests::Outcome;
 use runsig_tests::runtime::finish;
 
 use crate::engine::{Container, Engine, Exec, Limits, Opt, Owner, Verb};
-use crate::image::LIMIT;
+use crate::image::limit;
 
 /// The engine's identifiers of started containers, by their names.
 pub(crate) type Ids = Mutex<BTreeMap<String, String>>;
@@ -44,7 +44,7 @@ pub(crate) trait DockerLike: Sync {
 
     /// Runs the client to its end.
     fn ask(&self, owner: &Owner, args: &[String]) -> Outcome {
-        finish(self.client(owner, args), LIMIT)
+        finish(self.client(owner, args), limit())
     }
 
     /// A command about one container.

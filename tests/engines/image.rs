@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use runsig_tests::runtime::find_in_path;
-use runsig_tests::{bundle, json, wait};
+use runsig_tests::{bundle, json, needs, wait};
 
 /// Busybox, with a stop signal that is not TERM.
 pub(crate) const IMAGE: &str = "localhost/runsig-test:latest";
@@ -23,7 +23,9 @@ pub(crate) const TELLS_SIGNAL: &str =
 pub(crate) const DEAF: &str = "echo ready; sleep 1000; true";
 
 /// How long an engine may take for one command.
-pub(crate) const LIMIT: Duration = Duration::from_secs(90);
+pub(crate) fn limit() -> Duration {
+    Duration::from_secs(90) * needs::patience()
+}
 
 /// Writes the archive that every engine loads, in the format of `docker save`.
 pub(crate) fn archive(dir: &Path) -> PathBuf {
@@ -111,18 +113,18 @@ impl Drop for Server {
 
 /// Waits for something that an engine does, on a machine that may be busy.
 pub(crate) fn patiently(what: &str, mut condition: impl FnMut() -> bool) {
-    let met = wait::until(LIMIT, || {
+    let met = wait::until(limit(), || {
         let met = condition();
         if !met {
             std::thread::sleep(Duration::from_millis(50));
         }
         met
     });
-    assert!(met, "waited {LIMIT:?} in vain for {what}");
+    assert!(met, "waited {:?} in vain for {what}", limit());
 }
 
 /// Waits until a socket accepts a connection.
 pub(crate) fn wait_for_socket(path: &Path, log: &Path) {
-    let up = wait::until(LIMIT, || std::os::unix::net::UnixStream::connect(path).is_ok());
+    let up = wait::until(limit(), || std::os::unix::net::UnixStream::connect(path).is_ok());
     assert!(up, "{} never came up: {}", path.display(), fs::read_to_string(log).unwrap_or_default());
 }

@@ -45,7 +45,7 @@ const IN_THE_GUEST: &[&str] = &[
     "memory_limit",
 ];
 
-/// What is played where systemd makes the cgroups.
+/// What is played where systemd makes the cgroups: the whole life, on this machine.
 const WITH_SYSTEMD: &[&str] = &[
     "scope",
     "output_and_code",
@@ -59,8 +59,15 @@ const WITH_SYSTEMD: &[&str] = &[
     "host_pids_rm",
 ];
 
-/// And what needs its controllers besides.
-const LIMITS_BY_SYSTEMD: &[&str] = &["memory_limit", "cpu_limits", "out_of_memory"];
+/// And in the guest: what its systemd has to have controllers for.
+const WITH_THE_GUESTS_SYSTEMD: &[&str] = &[
+    "scope",
+    "stop_signal_of_the_image",
+    "pause_and_unpause",
+    "memory_limit",
+    "cpu_limits",
+    "out_of_memory",
+];
 
 /// Where each engine runs, in each view of the cgroups.
 const WORLDS: &[Case] = &[
@@ -117,10 +124,9 @@ fn trials() -> Vec<Trial> {
 
 /// Whether a view is where a scenario is played.
 fn is_played(kind: Kind, view: View, scenario: &Scenario) -> bool {
-    let with_systemd = WITH_SYSTEMD.contains(&scenario.name);
     match view {
-        View::Systemd => with_systemd,
-        View::Guest => with_systemd || LIMITS_BY_SYSTEMD.contains(&scenario.name),
+        View::Systemd => WITH_SYSTEMD.contains(&scenario.name),
+        View::Guest => WITH_THE_GUESTS_SYSTEMD.contains(&scenario.name),
         _ if needs::in_guest() && !IN_THE_GUEST.contains(&scenario.name) => false,
         // Where the host has v2 alone, one view has everything that systemd is not needed for.
         _ if runsig_tests::cgroup::is_pure_v2() => {

@@ -94,7 +94,7 @@ fn strike(hook: Option<&str>) {
     let calls: Vec<_> = slow.iter().map(|one| containerd.run_config(&one.bundle)).collect();
     for one in &slow {
         let begun = || if hook.is_some() { one.mark.exists() } else { !one.processes().is_empty() };
-        assert!(wait::until(crate::image::LIMIT, begun), "create never began");
+        assert!(wait::until(crate::image::limit(), begun), "create never began");
     }
     containerd.kill_server();
     slow.iter().for_each(|one| kill_shim(one.id()));
@@ -116,7 +116,7 @@ fn strike(hook: Option<&str>) {
 
     // The name is free.
     let again = Slow { bundle: clean(&slow[0].bundle), mark: PathBuf::new() };
-    let outcome = containerd.run_config(&again.bundle).finish(crate::image::LIMIT);
+    let outcome = containerd.run_config(&again.bundle).finish(crate::image::limit());
     assert_eq!(outcome.code, 6, "{outcome:#?}");
     again.expect_gone();
     assert!(cgroup::below(&format!("/{}", harness::tag())).is_empty());

@@ -12,7 +12,7 @@ use runsig_tests::{Outcome, Runtime, harness};
 
 use crate::docker_like::{DockerLike, Ids};
 use crate::engine::{Container, Opt, Owner};
-use crate::image::{self, IMAGE, LIMIT};
+use crate::image::{self, IMAGE, limit};
 use crate::world;
 
 /// podman with its images; two runtimes are configured, `runc` and `tested`.
@@ -54,7 +54,7 @@ impl Podman {
 
     /// `podman ARGS`.
     pub(crate) fn call_with<S: AsRef<std::ffi::OsStr>>(&self, runtime: &str, args: &[S]) -> Outcome {
-        finish(self.command(runtime, args), LIMIT)
+        finish(self.command(runtime, args), limit())
     }
 
     /// `podman ARGS`, not yet started.

@@ -10,7 +10,7 @@ use runsig_tests::runtime::{find_in_path, finish};
 use runsig_tests::user::{User, give};
 use runsig_tests::{Case, Outcome, bundle, cases, cgroup, procs, skip, wait};
 
-use crate::image::{IMAGE, LIMIT};
+use crate::image::{IMAGE, limit};
 
 /// The tests of this file.
 pub const CASES: &[Case] = &[V2[0].within(300), V2[1].within(120), V2[2].within(120)];
@@ -58,7 +58,7 @@ impl Podman {
         command.args(["--storage-driver", "overlay", "--cgroup-manager", "cgroupfs"]);
         command.args(["--events-backend", "file", "--runtime", runtime]).args(args);
         command.env("CONTAINERS_CONF", self.dir.join("containers.conf"));
-        finish(command, LIMIT)
+        finish(command, limit())
     }
 
     fn run(&self, runtime: &str, options: &[&str], program: &[&str]) -> Outcome {

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use runsig_tests::{Outcome, Runtime, cgroup, harness, procs, wait};
+use runsig_tests::{Outcome, Runtime, cgroup, harness, needs, procs, wait};
 
 use crate::compare::LAST_PANIC;
 use crate::engine::{Container, Engine, Exec, Limits, Owner, Side, Talk};
@@ -134,7 +134,7 @@ impl<'a> Session<'a> {
             }
             ready
         };
-        let limit = Duration::from_secs(30);
+        let limit = Duration::from_secs(30) * needs::patience();
         assert!(wait::until(limit, ready), "{name} is not ready: {:#?}", self.engine.logs(&self.owner, name));
     }
 
@@ -166,7 +166,7 @@ impl<'a> Session<'a> {
     #[track_caller]
     pub(crate) fn expect_state(&self, name: &str, word: &str) {
         let mut state = String::new();
-        let reached = wait::until(Duration::from_secs(30), || {
+        let reached = wait::until(Duration::from_secs(30) * needs::patience(), || {
             state = self.engine.state(&self.owner, name);
             let reached = state.to_lowercase().contains(word);
             if !reached {

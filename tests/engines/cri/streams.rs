@@ -5,7 +5,7 @@ use runsig_test_cri::{Client, Refused, Stream};
 use runsig_tests::{Outcome, Value};
 
 use crate::engine::Talk;
-use crate::image::LIMIT;
+use crate::image::limit;
 
 /// Says each line and waits for the words that answer it; then a program that was executed is waited for.
 pub(super) fn talk(client: &Client, container_id: String, to: Talk<'_>, steps: &[(&str, &str)]) -> Outcome {
@@ -44,10 +44,10 @@ fn conversation(
     }
     for (say, until) in steps {
         stream.write(say)?;
-        assert!(stream.read_until(until, LIMIT), "{until} never came: {stream:#?}");
+        assert!(stream.read_until(until, limit()), "{until} never came: {stream:#?}");
     }
     if matches!(to, Talk::Exec { .. }) {
-        assert!(stream.read_to_end(LIMIT), "no end: {stream:#?}");
+        assert!(stream.read_to_end(limit()), "no end: {stream:#?}");
     }
     Ok(stream)
 }
