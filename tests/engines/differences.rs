@@ -171,6 +171,14 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         reason: "with runc the cgroup of a container with shared PIDs outlives it; with Runsig it does not",
     },
     Difference {
+        engines: ALL,
+        views: &[View::Guest],
+        always: false,
+        scenarios: &["cpu_limits"],
+        lines: &[('-', "cpu.weight "), ('+', "cpu.weight ")],
+        reason: "shares become a weight as in newer runc: 1024 is 100",
+    },
+    Difference {
         engines: PODMAN,
         views: SYSTEMD,
         always: false,
