@@ -19,7 +19,8 @@ pub const CASES: &[Case] = cases![
         successful_dump_removes_it, left_running_and_pre_dump, lazy_pages_are_announced, old_criu_is_refused,
         missing_criu_is_named, missing_features_are_named, wrong_states, wrong_flags, restore_is_asked_for,
         failed_restore_leaves_nothing, nonsense_from_criu_ends_a_restore, restored_in_front,
-        failing_hook_ends_a_restore, killed_restore_is_cleaned_up, taken_id_is_refused, features_say_so;
+        failing_hook_ends_a_restore, killed_restore_is_cleaned_up, taken_id_is_refused, features_say_so,
+        place_of_a_services_messages;
     V1 "criu": dump_is_asked_for_as_runc_asks, restored_in_front, killed_restore_is_cleaned_up;
 ];
 
@@ -466,4 +467,26 @@ fn features_say_so() {
     require_runsig("runc 1.1 says it elsewhere");
     let features = runsig_tests::Runtime::new().call(&["features"]).ok().json();
     assert_eq!(features["annotations"]["org.opencontainers.runc.checkpoint.enabled"], "true");
+}
+
+/// Where a systemd service says that it is ready is a mount of ours: CRIU has to be told of it both times.
+fn place_of_a_services_messages() {
+    let manager = scratch("manager");
+    let _socket = std::os::unix::net::UnixDatagram::bind(&manager).expect("bind");
+    let scene = Scene::of(Bundle::new().args(&["sleep", "1000"]));
+    let mut create = scene.container.command("create", &[]);
+    create.env("NOTIFY_SOCKET", &manager);
+    finish(create, LIMIT).ok();
+    // Without the variable it does not wait for the program's word.
+    scene.container.start().ok();
+    scene.call("checkpoint", "good", &["--leave-running"]).ok();
+    let place = |kind| scene.external_mounts(kind).into_iter().find(|mount| mount.0 == "/run/notify");
+    assert_eq!(place("dump").map(|mount| mount.1), Some("/run/notify".to_owned()));
+    scene.container.delete_force().ok();
+
+    let mut restore = scene.command("restore", "good", &["--detach"]);
+    restore.env("NOTIFY_SOCKET", &manager);
+    let _ = finish(restore, LIMIT).fails(1, &["it restored nothing"]);
+    let source = place("restore").expect("the new container's own").1;
+    assert!(source.starts_with(scene.container.runtime.root.to_str().expect("utf-8")), "{source}");
 }

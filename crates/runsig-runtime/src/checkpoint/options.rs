@@ -159,7 +159,11 @@ impl CheckpointOptions {
 fn make_all(path: &Path) -> Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true).mode(0o700).create(path).map_err(Error::std_io("mkdir", path))
+    builder.recursive(true).mode(0o700).create(path).map_err(|error| match Errno::from_io(&error) {
+        // Something else is there: Go's word for it.
+        Errno::EEXIST => Error::io("mkdir", path)(Errno::ENOTDIR),
+        errno => Error::io("mkdir", path)(errno),
+    })
 }
 
 /// The directory alone, as runc: a path to nowhere is more likely a mistake than a wish.
