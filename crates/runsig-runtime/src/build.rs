@@ -40,6 +40,8 @@ pub(crate) struct Builder<'a> {
     console: Option<OwnedFd>,
     /// The network namespace that is joined.
     network: Option<OwnedFd>,
+    /// Our own one, to come back to when we have made the container's.
+    home: Option<OwnedFd>,
     /// Devices that are in the container's network namespace.
     devices: Option<net_devices::Moved>,
     /// It gets an end of the service manager's socket.
@@ -113,7 +115,17 @@ impl<'a> Builder<'a> {
         container: &'a mut Container,
         console: Option<OwnedFd>,
     ) -> Self {
-        Self { globals, options, plan, container, console, network: None, devices: None, notifies: false }
+        Self {
+            globals,
+            options,
+            plan,
+            container,
+            console,
+            network: None,
+            home: None,
+            devices: None,
+            notifies: false,
+        }
     }
 
     /// Gives it an end of the service manager's socket, which the plan has a mount for.
@@ -178,7 +190,7 @@ impl<'a> Builder<'a> {
         self.plan.init.fds.exec_fifo = raw(&fifo);
         self.plan.init.fds.console = raw(&console);
         self.plan.init.namespaces.unshare = self.plan.new_namespaces & (CLONE_NEWCGROUP | CLONE_NEWTIME);
-        network::let_follow(self.plan);
+        self.home = network::let_follow(self.plan);
 
         // Once in its user namespace the init may enter only what that owns; we may enter all of
         // them, but for a time namespace, which takes no process that shares its memory.
@@ -219,7 +231,7 @@ impl<'a> Builder<'a> {
 
     /// The new namespaces that are not the clone's to make.
     fn made_later(&self) -> u64 {
-        let network = if self.plan.init.namespaces.network_follows { CLONE_NEWNET } else { 0 };
+        let network = if self.home.is_some() { CLONE_NEWNET } else { 0 };
         CLONE_NEWCGROUP | CLONE_NEWTIME | network
     }
 
@@ -284,8 +296,8 @@ impl<'a> Builder<'a> {
         }
         self.move_devices(pid)?;
         launch::send_plan(launched.sync.as_fd(), self.plan.init.clone())?;
-        if self.plan.init.namespaces.network_follows {
-            network::make(launched.sync.as_fd())?;
+        if let Some(home) = self.home.take() {
+            network::make(&home, launched.sync.as_fd())?;
         }
         trace::planned(self.globals, pid, &self.plan.init);
         unlimited.map(|cgroup| limit(self.plan, cgroup)).transpose()?;

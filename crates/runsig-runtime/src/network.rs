@@ -12,23 +12,26 @@ use runsig_sys::{BorrowedFd, Errno, OwnedFd, fd, fs, net};
 
 use crate::error::{Error, InitError, Result};
 
-/// Lets the namespace come after the clone, where it can. With a user namespace it has to belong to that; and
-/// devices that move into it must find it before the init has its plan.
-pub(crate) fn let_follow(plan: &mut Plan) {
+/// Lets the namespace come after the clone, where it can: our own one, for [`make`] to come back to. With a user
+/// namespace it has to belong to that; and devices that move into it must find it before the init has its plan.
+/// And who is privileged in a user namespace only, as below rootless podman, would not get back to the host's.
+pub(crate) fn let_follow(plan: &mut Plan) -> Option<OwnedFd> {
     let own = plan.new_namespaces & CLONE_NEWNET != 0;
-    if own && !plan.init.namespaces.user && plan.net_devices.is_empty() {
-        plan.init.namespaces.network_follows = true;
-        // What `make` does.
-        plan.init.loopback = false;
+    if !own || plan.init.namespaces.user || !plan.net_devices.is_empty() {
+        return None;
     }
+    let home = current().ok().filter(|home| process::setns(home.as_fd(), CLONE_NEWNET).is_ok())?;
+    plan.init.namespaces.network_follows = true;
+    // What `make` does.
+    plan.init.loopback = false;
+    Some(home)
 }
 
-/// Makes the namespace and gives it to an init that has its plan. This thread goes there and back.
+/// Makes the namespace and gives it to an init that has its plan. This thread goes there and back `home`.
 ///
 /// # Errors
 /// As for a clone that had to make it.
-pub(crate) fn make(init: BorrowedFd<'_>) -> Result<()> {
-    let home = current().map_err(failed(Op::Unshare))?;
+pub(crate) fn make(home: &OwnedFd, init: BorrowedFd<'_>) -> Result<()> {
     process::unshare(CLONE_NEWNET).map_err(failed(Op::Unshare))?;
     let made = give(init);
     process::setns(home.as_fd(), CLONE_NEWNET).map_err(failed(Op::Unshare))?;
