@@ -102,8 +102,12 @@ fn strike_every(least: usize, verb: &str, prepare: Prepare) {
         // The first container has slices made that the others find.
         clean_up(&container, &before).expect("nothing is left when nothing was struck");
     }
-    let total = count_calls(&container, prepare);
-    clean_up(&container, &before).expect("nothing is left when nothing was struck");
+    // How often one looks whether systemd is done differs: the fewest calls, so that strikes hit.
+    let mut total = usize::MAX;
+    for _ in 0..if has_systemd() { 3 } else { 1 } {
+        total = total.min(count_calls(&container, prepare));
+        clean_up(&container, &before).expect("nothing is left when nothing was struck");
+    }
     let limit = std::env::var("RUNSIG_STRIKES").ok().and_then(|text| text.parse().ok()).unwrap_or(400);
     let every = total.div_ceil(limit).max(least);
     let began = Instant::now();
