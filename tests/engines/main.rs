@@ -69,6 +69,13 @@ const WITH_THE_GUESTS_SYSTEMD: &[&str] = &[
     "out_of_memory",
 ];
 
+/// Engine, scenario, and why the guest is no place for it.
+const NOT_IN_THE_GUEST: &[(Kind, &str, &str)] = &[
+    (Kind::Containerd, "memory_limit", "without a cgroup namespace ctr's containers see all of cgroup v2"),
+    (Kind::Containerd, "cpu_limits", "the same"),
+    (Kind::Cri, "out_of_memory", "whether containerd hears of it before the end is chance, with runc too"),
+];
+
 /// Where each engine runs, in each view of the cgroups.
 const WORLDS: &[Case] = &[
     world_case("podman", View::V2, || world::serve(Kind::Podman)),
@@ -126,13 +133,10 @@ fn trials() -> Vec<Trial> {
 fn is_played(kind: Kind, view: View, scenario: &Scenario) -> bool {
     match view {
         View::Systemd => WITH_SYSTEMD.contains(&scenario.name),
-        // Without a cgroup namespace ctr's containers see the whole of cgroup v2, and not their limits.
-        View::Guest
-            if kind == Kind::Containerd && ["memory_limit", "cpu_limits"].contains(&scenario.name) =>
-        {
-            false
+        View::Guest => {
+            let left_out = |(engine, name, _): &(Kind, &str, &str)| *engine == kind && *name == scenario.name;
+            WITH_THE_GUESTS_SYSTEMD.contains(&scenario.name) && !NOT_IN_THE_GUEST.iter().any(left_out)
         }
-        View::Guest => WITH_THE_GUESTS_SYSTEMD.contains(&scenario.name),
         _ if needs::in_guest() && !IN_THE_GUEST.contains(&scenario.name) => false,
         // Where the host has v2 alone, one view has everything that systemd is not needed for.
         _ if runsig_tests::cgroup::is_pure_v2() => {
