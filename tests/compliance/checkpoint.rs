@@ -43,7 +43,7 @@ fn bad_calls() {
         ("empty-ns", "pid", "namespace \"pid\" is not supported"),
         ("image-path", "/dev/null", "mkdir /dev/null: not a directory"),
         ("image-path", "/dev/null/x", "not a directory"),
-        ("parent-path", "/none", "--parent-path must be relative"),
+        ("parent-path", "/runsig-test-none", "--parent-path must be relative"),
         ("parent-path", "../none", "invalid --parent-path: stat "),
     ] {
         rows.push(row(&["checkpoint", &format!("--{flag}"), value, "ID"], 1, &[words]));
@@ -65,6 +65,8 @@ fn bad_places_of_restore() {
     let (other, container) = (Bundle::new(), in_state("running"));
     other.save();
     let bundle = other.dir.to_str().expect("utf-8");
+    // It is made.
+    let no_images = format!("{bundle}/no-images");
     let call = |args: &[&str], words: &str| {
         row(&[&["restore", "--bundle", bundle, "--image-path", "DIR"], args].concat(), 1, &[words])
     };
@@ -78,11 +80,14 @@ fn bad_places_of_restore() {
             ),
             call(&[""], "container id cannot be empty"),
             call(&["../x"], "invalid container ID format"),
-            call(&["--bundle", "/none", "x"], "JSON specification file config.json not found"),
+            call(
+                &["--bundle", "/runsig-test-none", "x"],
+                "chdir /runsig-test-none: no such file or directory",
+            ),
             call(&["--bundle", "DIR", "x"], "JSON specification file config.json not found"),
             call(&["--image-path", "/dev/null", "x"], "mkdir /dev/null: not a directory"),
             call(&["--empty-ns", "bogus", "x"], "namespace \"bogus\" is not supported"),
-            call(&["--image-path", "/runsig-test-none", "x"], "/runsig-test-none"),
+            call(&["--image-path", &no_images, "x"], &no_images),
         ],
     );
     assert!(!runsig_tests::cgroup::directories(&container.bundle.cgroup()).is_empty());

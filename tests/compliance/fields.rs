@@ -180,12 +180,20 @@ fn hooks_and_annotations() {
         hook("hooks.prestart.-", json!({"path": ""}), "exec: no command").runsig("is not an absolute path"),
         hook("hooks.prestart.-", json!({"path": "rel"}), "fork/exec rel: no such file or directory")
             .runsig("hooks.prestart[0].path \"rel\": is not an absolute path"),
-        hook("hooks.prestart.-", json!({"path": "/none"}), "fork/exec /none: no such file or directory"),
-        hook("hooks.createRuntime.-", json!({"path": "/none"}), "fork/exec /none: no such file or directory"),
+        hook(
+            "hooks.prestart.-",
+            json!({"path": "/runsig-test-none"}),
+            "fork/exec /runsig-test-none: no such file or directory",
+        ),
+        hook(
+            "hooks.createRuntime.-",
+            json!({"path": "/runsig-test-none"}),
+            "fork/exec /runsig-test-none: no such file or directory",
+        ),
         hook(
             "hooks.createContainer.-",
-            json!({"path": "/none"}),
-            "fork/exec /none: no such file or directory",
+            json!({"path": "/runsig-test-none"}),
+            "fork/exec /runsig-test-none: no such file or directory",
         ),
         hook("hooks.createRuntime.-", json!({"path": "/bin"}), "fork/exec /bin: permission denied"),
         hook(
@@ -237,7 +245,11 @@ fn namespaces_and_maps() {
         bad("linux.namespaces.-", json!({"type": "pid"}), "duplicated ns"),
         bad("linux.namespaces", json!([{"type": "uts"}, {"type": "pid"}]), "private MNT namespace"),
         bad("linux.namespaces", json!([{"type": "mount"}]), "without a private UTS namespace"),
-        bad("linux.namespaces", joined("pid", "/none"), "lstat /none: no such file or directory"),
+        bad(
+            "linux.namespaces",
+            joined("pid", "/runsig-test-none"),
+            "lstat /runsig-test-none: no such file or directory",
+        ),
         bad("linux.namespaces", joined("network", &endless()), "file name too long"),
         bad("linux.namespaces", joined("network", "/\0"), "lstat ").runsig("contains a NUL byte"),
         bad("linux.namespaces", joined("network", "ns"), "lstat ns: ").runsig("is not an absolute path"),
