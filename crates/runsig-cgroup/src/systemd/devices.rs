@@ -10,28 +10,44 @@ use crate::devices::{Filter, Kind};
 const ENTRY: &str = "(ss)";
 
 /// Properties that allow what the filter allows. They clear a list that is there first.
-pub(crate) fn properties(filter: &Filter, version: u32, out: &mut Properties) {
+///
+/// On v2 systemd attaches a program of its own whenever it sets any property, beside ours, and both have to
+/// allow. One that says less than the filter would take devices away; ours decides alone then.
+pub(crate) fn properties(filter: &Filter, version: u32, unified: bool, out: &mut Properties) {
     let none = || Value::Array(ENTRY.to_owned(), Vec::new());
     out.push("DeviceAllow", none());
     if filter.allows_all() {
         out.push("DevicePolicy", Value::text("auto"));
         return;
     }
-    out.push("DevicePolicy", Value::text("strict"));
-    if filter.default_allow {
-        out.warnings.push(
-            "systemd doesn't support blacklist device rules -- applying temporary deny-all rule".to_owned(),
-        );
+    let (entries, unsaid) = entries(filter, version);
+    if unified && !unsaid.is_empty() {
+        out.push("DevicePolicy", Value::text("auto"));
         return;
     }
-    let mut entries = Vec::new();
+    out.warnings.extend(unsaid);
+    out.push("DevicePolicy", Value::text("strict"));
+    if !filter.default_allow {
+        out.push("DeviceAllow", Value::Array(ENTRY.to_owned(), entries));
+    }
+}
+
+/// The list as far as systemd can say it, and why it cannot say the rest.
+fn entries(filter: &Filter, version: u32) -> (Vec<Value>, Vec<String>) {
+    let (mut entries, mut unsaid) = (Vec::new(), Vec::new());
+    if filter.default_allow {
+        unsaid.push(
+            "systemd doesn't support blacklist device rules -- applying temporary deny-all rule".to_owned(),
+        );
+        return (entries, unsaid);
+    }
     for (target, access) in &filter.exceptions {
         match path(target.kind, target.major, target.minor, version) {
             Ok(path) => entries.push(Value::Struct(vec![Value::Text(path), Value::Text(access.to_string())])),
-            Err(why) => out.warnings.push(why),
+            Err(why) => unsaid.push(why),
         }
     }
-    out.push("DeviceAllow", Value::Array(ENTRY.to_owned(), entries));
+    (entries, unsaid)
 }
 
 /// systemd takes device nodes and `char-MAJOR` (v240), or `char-NAME` with a name in /proc/devices, or `char-*`.
@@ -76,9 +92,13 @@ mod tests {
     use crate::devices::filter;
 
     fn of(json: &str) -> (Vec<String>, usize) {
+        on(false, json)
+    }
+
+    fn on(unified: bool, json: &str) -> (Vec<String>, usize) {
         let rules: Vec<_> = serde_json::from_str(json).unwrap();
         let mut out = Properties::default();
-        properties(&filter(&rules, &[]).unwrap(), 252, &mut out);
+        properties(&filter(&rules, &[]).unwrap(), 252, unified, &mut out);
         let shown = |value: &Value| match value {
             Value::Array(_, items) => items
                 .iter()
@@ -116,6 +136,19 @@ mod tests {
         let (shown, warnings) = of(r#"[{"allow":true,"type":"c","minor":99,"access":"r"}]"#);
         assert_eq!((shown.len(), warnings), (3, 1));
         assert!(!shown[2].contains(":99"), "{shown:?}");
+    }
+
+    /// There systemd's program would be one more that has to allow.
+    #[test]
+    fn what_systemd_cannot_say_is_ours_alone_on_v2() {
+        let ours = (vec!["DeviceAllow=".to_owned(), "DevicePolicy=auto".to_owned()], 0);
+        for json in [
+            r#"[{"allow":true,"access":"rwm"},{"allow":false,"type":"b","major":8,"minor":0,"access":"w"}]"#,
+            r#"[{"allow":true,"type":"c","minor":99,"access":"r"}]"#,
+        ] {
+            assert_eq!(on(true, json), ours, "{json}");
+        }
+        assert_eq!(on(true, "[]").0[1], "DevicePolicy=strict");
     }
 
     #[test]

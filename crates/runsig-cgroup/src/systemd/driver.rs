@@ -109,7 +109,7 @@ impl Cgroup {
         all.list.extend_from_slice(wishes.properties);
         let rules = resources.devices().as_deref().unwrap_or_default();
         let filter = crate::devices::filter(rules, wishes.bundle_devices)?;
-        devices::properties(&filter, target.version, &mut all);
+        devices::properties(&filter, target.version, unified, &mut all);
         let limits = translate::limits(resources, target)?;
         all.list.extend(limits.list);
         all.warnings.extend(limits.warnings);
