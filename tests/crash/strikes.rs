@@ -102,7 +102,7 @@ fn strike_every(least: usize, verb: &str, prepare: Prepare) {
         // The first container has slices made that the others find.
         clean_up(&container, &before).expect("nothing is left when nothing was struck");
     }
-    // How often one looks whether systemd is done differs: the fewest calls, so that strikes hit.
+    // The fewest of some counts, so that strikes hit.
     let mut total = usize::MAX;
     for _ in 0..if has_systemd() { 3 } else { 1 } {
         total = total.min(count_calls(&container, prepare));
@@ -131,7 +131,12 @@ fn strike_every(least: usize, verb: &str, prepare: Prepare) {
         failures.len()
     );
     assert!(failures.is_empty(), "{}", failures.join("\n"));
-    assert!(struck * every * 10 >= total * 9, "most strikes must hit: {struck} of {total}, every {every}.");
+    // How often one looks whether systemd is done differs from call to call.
+    let share = if has_systemd() { 75 } else { 90 };
+    assert!(
+        struck * every * 100 >= total * share,
+        "most strikes must hit: {struck} of {total}, every {every}."
+    );
 }
 
 /// So that each run makes the cgroup above the container's again, and is struck at that too.
