@@ -73,18 +73,15 @@ fn start(hook: &Hook, env: &[CString], stdio: [BorrowedFd<'_>; 3]) -> core::resu
 
 /// Waits for the end, at most the timeout; past that the hook is killed and has failed.
 fn wait(child: &Child, timeout: Option<u32>) -> core::result::Result<ExitStatus, Text> {
-    let ended_by = |deadline| {
-        process::wait_until(child.pidfd.as_fd(), deadline)
+    let ended = |seconds| {
+        process::wait_at_most(child.pidfd.as_fd(), seconds)
             .map_err(|errno| Text::new().with(b"wait: ").errno(errno))
     };
-    let deadline = timeout.map_or(u64::MAX, |seconds| {
-        process::monotonic_ns().saturating_add(u64::from(seconds) * 1_000_000_000)
-    });
-    if let Some(status) = ended_by(deadline)? {
+    if let Some(status) = ended(timeout)? {
         return Ok(status);
     }
     let _ = process::pidfd_send_signal(child.pidfd.as_fd(), SIGKILL);
-    let _ = ended_by(u64::MAX);
+    let _ = ended(None);
     let words = Text::new().with(b"hook ran past specified timeout of ");
     Err(words.number(timeout.unwrap_or_default()).with(b".0s"))
 }

@@ -60,17 +60,14 @@ fn start(hook: &Hook, stdio: [BorrowedFd<'_>; 3]) -> runsig_sys::Result<Child> {
 
 /// Waits for the hook's end, at most its timeout; past that it is killed.
 fn wait(child: &Child, timeout: Option<u32>) -> std::result::Result<ExitStatus, String> {
-    let ended_by = |deadline| {
-        process::wait_until(child.pidfd.as_fd(), deadline).map_err(|errno| format!("wait: {errno}"))
+    let ended = |seconds| {
+        process::wait_at_most(child.pidfd.as_fd(), seconds).map_err(|errno| format!("wait: {errno}"))
     };
-    let deadline = timeout.map_or(u64::MAX, |seconds| {
-        process::monotonic_ns().saturating_add(u64::from(seconds) * 1_000_000_000)
-    });
-    if let Some(status) = ended_by(deadline)? {
+    if let Some(status) = ended(timeout)? {
         return Ok(status);
     }
     let _ = process::pidfd_send_signal(child.pidfd.as_fd(), SIGKILL);
-    let _ = ended_by(u64::MAX);
+    let _ = ended(None);
     Err(format!("hook ran past specified timeout of {}.0s", timeout.unwrap_or_default()))
 }
 

@@ -202,24 +202,19 @@ fn rename(map: &mut Map<String, Value>) {
     let misspelt: Vec<String> = map.keys().filter(|key| is_misspelt(key)).cloned().collect();
     for key in misspelt {
         let (Some(known), Some(value)) = (known(&key), map.remove(&key)) else { continue };
-        match map.get_mut(known) {
-            Some(kept) => merge(kept, value),
-            None => {
-                map.insert(known.to_owned(), value);
-            }
-        }
+        add(map, known.to_owned(), value);
     }
 }
 
-/// Adds to an object what it does not have.
-fn merge(kept: &mut Value, more: Value) {
-    let (Value::Object(kept), Value::Object(more)) = (kept, more) else { return };
-    for (key, value) in more {
-        match kept.get_mut(&key) {
-            Some(kept) => merge(kept, value),
-            None => {
-                kept.insert(key, value);
-            }
+/// Adds to an object what it does not have, down to the objects in it.
+fn add(map: &mut Map<String, Value>, key: String, value: Value) {
+    match (map.get_mut(&key), value) {
+        (Some(Value::Object(kept)), Value::Object(more)) => {
+            more.into_iter().for_each(|(key, value)| add(kept, key, value));
+        }
+        (Some(_), _) => {}
+        (None, value) => {
+            map.insert(key, value);
         }
     }
 }

@@ -171,13 +171,15 @@ pub fn wait(what: WaitFor<'_>, nohang: bool) -> Result<Option<(i32, ExitStatus)>
     )))
 }
 
-/// Waits for the end of the child a pidfd refers to and reaps it, at most until the monotonic clock
-/// shows `deadline` nanoseconds; `None` when it has not ended by then.
+/// Waits for the end of the child a pidfd refers to and reaps it, at most for so many seconds; `None` when it
+/// has not ended by then.
 /// <https://man7.org/linux/man-pages/man2/pidfd_open.2.html>
 ///
 /// # Errors
 /// Those of [`poll`] and [`wait`].
-pub fn wait_until(pidfd: BorrowedFd<'_>, deadline: u64) -> Result<Option<ExitStatus>> {
+pub fn wait_at_most(pidfd: BorrowedFd<'_>, seconds: Option<u32>) -> Result<Option<ExitStatus>> {
+    let deadline =
+        seconds.map_or(u64::MAX, |seconds| monotonic_ns().saturating_add(u64::from(seconds) * 1_000_000_000));
     loop {
         let left = deadline.saturating_sub(monotonic_ns());
         let mut fds = [PollFd { fd: pidfd.raw(), events: POLLIN, revents: 0 }];

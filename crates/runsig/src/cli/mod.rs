@@ -202,7 +202,7 @@ const fn switch(name: &'static str, help: &'static str) -> Flag {
 }
 
 const fn value(name: &'static str, placeholder: &'static str, help: &'static str) -> Flag {
-    Flag { name, short: None, takes: Takes::Value, placeholder, help, hidden: false }
+    Flag { takes: Takes::Value, placeholder, ..flag(name, help) }
 }
 
 const fn values(name: &'static str, placeholder: &'static str, help: &'static str) -> Flag {
