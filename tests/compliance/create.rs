@@ -14,7 +14,7 @@ use crate::sleeper;
 /// The tests of this file.
 pub const CASES: &[Case] = cases![
     V2 "create": bad_calls, bad_calls_of_later_versions, bad_bundles, id_that_is_taken, ids, there_and_gone,
-        bundle_is_the_working_directory, bundle_by_relative_path, config_by_another_name, pid_file, pid_file_by_relative_path, pid_file_that_exists,
+        bundle_is_the_working_directory, bundle_by_relative_path, config_by_another_name, keys_given_twice, pid_file, pid_file_by_relative_path, pid_file_that_exists,
         console_socket, pidfd_socket, preserved_descriptors, no_pivot, no_new_keyring, says_nothing;
     V1 "create": there_and_gone;
     Host "create": there_and_gone;
@@ -213,6 +213,20 @@ fn config_by_another_name() {
     let missing =
         container.runtime.call(&["create", "--bundle", bundle, "--config", "/runsig-test-none", "x"]);
     missing.fails(1, &["/runsig-test-none"]);
+}
+
+/// Go's parser takes the last value, makes one object of two, and stops at the end of the outermost.
+fn keys_given_twice() {
+    let container = Container::new(Bundle::script("hostname; pwd"));
+    let path = container.bundle.dir.join("config.json");
+    container.bundle.save();
+    let config = fs::read_to_string(&path).expect("config.json");
+    let (head, _) = config.trim_end().rsplit_once('}').expect("an object");
+    let twice = r#", "hostname": "first", "process": {"cwd": "/bin"}, "hostname": "last"} and more"#;
+    fs::write(&path, format!("{head}{twice}")).expect("config.json");
+    let bundle = container.bundle.dir.to_str().expect("utf-8");
+    let seen = container.runtime.call(&["run", "--bundle", bundle, container.id()]);
+    assert_eq!(seen.ok().text(), "last\n/bin");
 }
 
 fn pid_file() {

@@ -7,30 +7,43 @@
 use std::cell::{Cell, OnceCell};
 
 use serde::Deserialize;
-use serde_json::Value;
 
 use crate::error::{Result, SpecError, one_line};
 use crate::{keys, strict};
 
-/// Room for the text of a file whose keys were in another case.
+/// Room for the text of a file whose keys were in another case, or there twice.
 pub(crate) type Room = OnceCell<Vec<u8>>;
 
-/// Parses all of `bytes`, whatever the case of the keys: see [`keys`].
+/// Parses the JSON value at the start of `bytes`, whatever the case of the keys: see [`keys`]. What follows it is not
+/// looked at, as by runc.
 pub(crate) fn parse<'a, T: Deserialize<'a>>(
     bytes: &'a [u8],
     room: &'a Room,
     file: &'static str,
 ) -> Result<T> {
-    let (parsed, again) = once(bytes);
-    let parsed = parsed.map_err(|error| refused(file, bytes, &error));
-    let retry = again || parsed.is_err();
-    match retry.then(|| renamed(bytes)).flatten() {
-        None => parsed,
-        Some(text) => {
-            let bytes = room.get_or_init(|| text);
-            once(bytes).0.map_err(|error| refused(file, bytes, &error))
+    let (parsed, misspelt) = once(bytes);
+    if parsed.is_ok() && !misspelt {
+        return parsed.map_err(|error| refused(file, bytes, &error));
+    }
+    let text = keys::read(bytes).and_then(|value| serde_json::to_vec(&value));
+    match (parsed, text) {
+        (parsed, Err(_)) => parsed.map_err(|error| refused(file, bytes, &error)),
+        (parsed, Ok(text)) => {
+            let text = room.get_or_init(|| text);
+            once(text).0.map_err(|error| match parsed.err().filter(|first| kind(first) == kind(&error)) {
+                // The same in the text that was given, which the place is to be of.
+                Some(first) => refused(file, bytes, &first),
+                // A key given twice was in the way of what is really wrong.
+                None => refused(file, text, &error),
+            })
         }
     }
+}
+
+/// What is wrong, without the place.
+fn kind(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.rsplit_once(" at line ").map_or(text.as_str(), |(kind, _)| kind).to_owned()
 }
 
 /// One attempt, and whether a key was passed over that is a known one in another case.
@@ -38,17 +51,7 @@ fn once<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> (serde_json::Result<T>, bool
     let misspelt = Cell::new(false);
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let watch = |key: &str| misspelt.set(misspelt.get() || keys::is_misspelt(key));
-    let parsed = strict::deserialize(&mut json, &watch);
-    let parsed = parsed.and_then(|parsed| json.end().map(|()| parsed));
-    (parsed, misspelt.get())
-}
-
-/// The text with its keys in their own case, where that makes a difference.
-fn renamed(bytes: &[u8]) -> Option<Vec<u8>> {
-    let given: Value = serde_json::from_slice(bytes).ok()?;
-    let mut value = given.clone();
-    keys::in_their_own_case(&mut value);
-    (value != given).then(|| serde_json::to_vec(&value).ok()).flatten()
+    (strict::deserialize(&mut json, &watch), misspelt.get())
 }
 
 /// The parser's error with the field it happened at.
@@ -162,7 +165,6 @@ mod tests {
             ),
             (r#"{"process":{"user":{"uid":4294967296}}}"#, "config.json: process.user.uid: "),
             ("", "config.json: EOF while parsing a value at line 1 column 0"),
-            ("{} x", "config.json: trailing characters at line 1 column 4"),
             ("{\"hostname\":\"\u{1}\"}", "config.json: hostname: control character"),
         ] {
             let error = error(json);
@@ -183,6 +185,19 @@ mod tests {
         let pages = linux.resources.unwrap().hugepage_limits().clone().unwrap();
         assert_eq!(pages[0].page_size(), "2MB");
         assert_eq!(document.annotations.unwrap()["Args"], "b");
+    }
+
+    #[test]
+    fn of_a_key_given_twice_the_last_counts_and_what_follows_is_not_read() {
+        let json = r#"{"hostname": "a", "process": {"cwd": "/", "args": ["a"]}, "hostname": "b",
+            "process": {"args": ["b"]}} and more"#;
+        let room = Room::new();
+        let document: Document<'_> = parse(json.as_bytes(), &room, "config.json").unwrap();
+        let process = document.process.unwrap();
+        assert_eq!(document.hostname.as_deref(), Some("b"));
+        assert_eq!((process.cwd.as_deref(), process.args), (Some("/"), Some(vec!["b".to_owned()])));
+        let twice = r#"{"hostname": "a", "hostname": 5}"#;
+        assert!(error(twice).starts_with("config.json: hostname: "), "{}", error(twice));
     }
 
     #[test]

@@ -1,11 +1,15 @@
-//! Keys in any case.
+//! Keys in any case, and keys given twice.
 //!
-//! runc's parser is Go's: it takes `pagesize` for `pageSize`, with the exact key first. So whatever is not understood
-//! at once is looked at again with the known keys in their own case. A file whose keys are all as the
-//! specification has them pays nothing for that.
+//! runc's parser is Go's: it takes `pagesize` for `pageSize`, and of a key that an object has twice the last value. So
+//! whatever is not understood at once is read again here, with the known keys in their own case and each once. A file
+//! whose keys are all as the specification has them pays nothing for that.
 //!
 //! Owns: the list of keys, and where keys are names that somebody chose. Must not: know the shape of any file.
 
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 /// The keys of config.json, process.json and of resources that have capitals, as the specification has them.
@@ -178,42 +182,106 @@ pub(crate) fn is_misspelt(key: &str) -> bool {
     known(key).is_some_and(|known| known != key)
 }
 
-/// Gives the known keys of a value, all the way down, their own case. Where a key is there in its own case too, the two
-/// objects become one, as for Go's parser; of two values that are no objects, that one stays.
-pub fn in_their_own_case(value: &mut Value) {
-    match value {
-        Value::Array(values) => values.iter_mut().for_each(in_their_own_case),
-        Value::Object(map) => {
-            rename(map);
-            for (key, value) in map.iter_mut() {
-                match value {
-                    Value::Object(names) if OF_NAMES.contains(&key.as_str()) => {
-                        names.values_mut().for_each(in_their_own_case);
-                    }
-                    value => in_their_own_case(value),
-                }
-            }
+/// The first JSON value of a text, with the known keys, all the way down, in their own case. A key that an object has
+/// twice counts once: two objects become one, as for Go's parser, and of two other values the last one stays.
+///
+/// # Errors
+/// A text that does not begin with a JSON value.
+pub fn read(text: &[u8]) -> serde_json::Result<Value> {
+    Keys::Known.deserialize(&mut serde_json::Deserializer::from_slice(text))
+}
+
+/// What the keys of an object are.
+#[derive(Clone, Copy)]
+enum Keys {
+    /// The specification's.
+    Known,
+    /// Names that somebody chose.
+    Names,
+}
+
+impl Keys {
+    fn own_case<'k>(self, key: Cow<'k, str>) -> Cow<'k, str> {
+        match self {
+            Self::Known => known(&key).map_or(key, Cow::Borrowed),
+            Self::Names => key,
         }
-        _ => {}
+    }
+
+    /// What those of the object at `key` are.
+    fn below(self, key: &str) -> Self {
+        match self {
+            Self::Known if OF_NAMES.contains(&key) => Self::Names,
+            _ => Self::Known,
+        }
     }
 }
 
-fn rename(map: &mut Map<String, Value>) {
-    let misspelt: Vec<String> = map.keys().filter(|key| is_misspelt(key)).cloned().collect();
-    for key in misspelt {
-        let (Some(known), Some(value)) = (known(&key), map.remove(&key)) else { continue };
-        add(map, known.to_owned(), value);
+impl<'de> DeserializeSeed<'de> for Keys {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
     }
 }
 
-/// Adds to an object what it does not have, down to the objects in it.
-fn add(map: &mut Map<String, Value>, key: String, value: Value) {
+impl<'de> Visitor<'de> for Keys {
+    type Value = Value;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a JSON value")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
+        let mut values = Vec::new();
+        while let Some(value) = list.next_element_seed(Self::Known)? {
+            values.push(value);
+        }
+        Ok(Value::Array(values))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut pairs: A) -> Result<Value, A::Error> {
+        let mut map = Map::new();
+        while let Some(key) = pairs.next_key::<Cow<'_, str>>()? {
+            let key = self.own_case(key);
+            let value = pairs.next_value_seed(self.below(&key))?;
+            put(&mut map, key.into_owned(), value);
+        }
+        Ok(Value::Object(map))
+    }
+}
+
+/// Sets a key of an object, down to those of the objects in it.
+fn put(map: &mut Map<String, Value>, key: String, value: Value) {
     match (map.get_mut(&key), value) {
         (Some(Value::Object(kept)), Value::Object(more)) => {
-            more.into_iter().for_each(|(key, value)| add(kept, key, value));
+            more.into_iter().for_each(|(key, value)| put(kept, key, value));
         }
-        (Some(_), _) => {}
-        (None, value) => {
+        (_, value) => {
             map.insert(key, value);
         }
     }
@@ -226,26 +294,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_get_their_own_case() {
-        let mut value = json!({
+    fn keys_get_their_own_case_and_count_once() {
+        let text = br#"{
             "OCIVersion": "1.0.2",
             "LINUX": {"Resources": {"hugepagelimits": [{"PAGESIZE": "2MB", "limit": 5}]}, "flavour": {"Path": 1}},
-            "Process": {"CWD": "/x", "User": {"uid": 7}},
-            "process": {"cwd": "/", "user": {"gid": 8}},
-            "annotations": {"Path": "x", "type": "y"},
+            "Process": {"CWD": "/x", "User": {"uid": 7}, "args": ["a", "b"]},
+            "process": {"cwd": "/", "user": {"gid": 8}, "args": ["c"]},
+            "annotations": {"Path": "x", "type": "y"}, "annotations": {"type": "z"},
             "sysctl": {"Kernel": "z"},
-        });
-        in_their_own_case(&mut value);
+            "hostname": "a", "hostname": "b", "HostName": "c",
+            "numbers": [null, true, -1, 1.5, 18446744073709551615]
+        } and what follows"#;
         assert_eq!(
-            value,
+            read(text).unwrap(),
             json!({
                 "ociVersion": "1.0.2",
                 "linux": {"resources": {"hugepageLimits": [{"pageSize": "2MB", "limit": 5}]}, "flavour": {"path": 1}},
-                "process": {"cwd": "/", "user": {"uid": 7, "gid": 8}},
-                "annotations": {"Path": "x", "type": "y"},
+                "process": {"cwd": "/", "user": {"uid": 7, "gid": 8}, "args": ["c"]},
+                "annotations": {"Path": "x", "type": "z"},
                 "sysctl": {"Kernel": "z"},
+                "hostname": "c",
+                "numbers": [null, true, -1, 1.5, 18_446_744_073_709_551_615_u64],
             })
         );
+    }
+
+    #[test]
+    fn what_is_no_json_is_refused_whatever_its_depth() {
+        let deep = "{\"a\":".repeat(100_000);
+        for text in ["", "{", "{\"a\" 1}", "nul", &deep] {
+            assert!(read(text.as_bytes()).is_err(), "{text:.20}");
+        }
     }
 
     #[test]

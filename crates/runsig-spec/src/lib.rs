@@ -34,7 +34,7 @@ mod version;
 pub use default_spec::default_spec;
 pub use error::SpecError;
 pub use exec::{ContainerFacts, ExecPlan, ExecSource, ProcessOverrides, exec_process};
-pub use keys::in_their_own_case;
+pub use keys::read as read_json;
 pub use load::{LoadOptions, from_json, from_spec, load};
 pub use plan::Plan;
 pub use seccomp::SeccompCache;

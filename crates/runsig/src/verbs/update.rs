@@ -50,10 +50,7 @@ fn parse(text: &str) -> Result<LinuxResources> {
         return Err(Failure::new("resources: an array is not an object"));
     }
     let refused = |error: serde_json::Error| Failure::new(format!("resources: {error}"));
-    let mut values = serde_json::Deserializer::from_str(text).into_iter::<serde_json::Value>();
-    let mut value = values.next().ok_or_else(|| Failure::new("resources: EOF"))?.map_err(refused)?;
-    // Go's parser does not look at the case of keys.
-    runsig_spec::in_their_own_case(&mut value);
+    let value = runsig_spec::read_json(text.as_bytes()).map_err(refused)?;
     serde_json::from_value(value).map_err(refused)
 }
 
