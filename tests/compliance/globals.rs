@@ -90,6 +90,8 @@ fn help_names_the_verbs() {
     let container = Container::new(Bundle::new());
     for args in [&["--help"][..], &["-h"], &["help"], &["h"], &[]] {
         let outcome = container.runtime.call(args).ok();
+        let name = format!("NAME:\n   {} - Open Container Initiative runtime", container.runtime.kind());
+        assert!(outcome.stdout.starts_with(&name), "{outcome:#?}");
         for verb in VERBS {
             assert!(outcome.stdout.contains(verb), "{verb}: {outcome:#?}");
         }
@@ -101,7 +103,8 @@ fn help_of_every_verb() {
     for verb in VERBS {
         for args in [[verb, "--help"], [verb, "-h"], ["help", verb]] {
             let outcome = container.runtime.call(&args).ok();
-            assert!(outcome.stdout.contains(verb) && outcome.stderr.is_empty(), "{outcome:#?}");
+            let name = format!("NAME:\n   {} {verb} - ", container.runtime.kind());
+            assert!(outcome.stdout.starts_with(&name) && outcome.stderr.is_empty(), "{outcome:#?}");
         }
     }
 }

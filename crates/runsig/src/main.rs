@@ -10,6 +10,7 @@ mod by_clap;
 mod failure;
 mod given;
 mod go_flags;
+mod help;
 mod log;
 mod output;
 mod pattern;
@@ -52,7 +53,7 @@ fn call(invocation: &Invocation) -> u8 {
         return finish(&Log::to_stderr(Format::Text, false), verbs::version());
     }
     let Some((name, rest)) = invocation.verb().filter(|_| !invocation.wants_help()) else {
-        return finish(&Log::to_stderr(Format::Text, false), help(None));
+        return finish(&Log::to_stderr(Format::Text, false), show_help(None));
     };
     match open_log(invocation) {
         Ok(log) => {
@@ -81,12 +82,12 @@ fn dispatch(
 ) -> Result<u8> {
     if name == "help" || name == "h" {
         let about = rest.first().map(|verb| verb.to_string_lossy().into_owned());
-        return help(about.as_deref());
+        return show_help(about.as_deref());
     }
     let verb = cli::find(name).ok_or_else(|| unknown_verb(name))?;
     let args = Args::parse(verb, rest.to_vec())?;
     if args.flag("help") {
-        return help(Some(name));
+        return show_help(Some(name));
     }
     let session = Session::new(invocation, log)?;
     if invocation.debug() {
@@ -100,12 +101,12 @@ fn unknown_verb(name: &str) -> Failure {
 }
 
 /// The help of the program, or of one verb.
-fn help(verb: Option<&str>) -> Result<u8> {
+fn show_help(verb: Option<&str>) -> Result<u8> {
     let text = match verb {
-        None => cli::full().render_long_help(),
-        Some(name) => cli::command(cli::find(name).ok_or_else(|| unknown_verb(name))?).render_help(),
+        None => help::of_program(),
+        Some(name) => help::of_verb(cli::find(name).ok_or_else(|| unknown_verb(name))?),
     };
-    output::print(&text.to_string())?;
+    output::print(&text)?;
     Ok(0)
 }
 
@@ -122,7 +123,8 @@ fn report(log: &Log, failure: &Failure) -> u8 {
     if let Some((note, verb)) = failure.incorrect_usage() {
         let separator = if note.is_empty() { "." } else { ": " };
         // The error line matters more than the help: a closed standard output must not replace it.
-        let _ = output::print(&format!("Incorrect Usage{separator}{note}\n\n")).and_then(|()| help(verb));
+        let _ =
+            output::print(&format!("Incorrect Usage{separator}{note}\n\n")).and_then(|()| show_help(verb));
     }
     log.failure(&failure.to_string());
     failure.code()

@@ -131,10 +131,10 @@ pub const VERBS: &[Verb] = &[
     lifecycle::FEATURES,
 ];
 
-const ABOUT: &str = "An OCI runtime that cares how containers end";
-const LONG_ABOUT: &str = "An OCI runtime that cares how containers end.
+const ABOUT: &str = "Open Container Initiative runtime that cares how containers end";
 
-Runsig makes and runs containers from bundles, as runc does: a bundle is a
+/// What the program's help says after that line.
+pub const MORE_ABOUT: &str = "Runsig makes and runs containers from bundles, as runc does: a bundle is a
 directory with a file config.json and a root file system. Engines (podman,
 Docker, containerd, CRI-O) can call it in runc's place.
 
@@ -143,12 +143,14 @@ Docker, containerd, CRI-O) can call it in runc's place.
 The verbs stop, signals and wait are about the end of a container: which
 process gets which signal, what it would do with it, and how it ended.";
 
+/// How the program is called, after its name.
+pub const USAGE: &str = "[global options] <verb> [options] [arguments...]";
+
 /// The program with its global flags; a verb and all that follows it stay unparsed.
 pub fn globals() -> Command {
     Command::new("runsig")
         .about(ABOUT)
-        .long_about(LONG_ABOUT)
-        .override_usage("runsig [global options] <verb> [options] [arguments...]")
+        .override_usage(format!("runsig {USAGE}"))
         .disable_help_flag(true)
         .disable_help_subcommand(true)
         .args_override_self(true)
