@@ -58,8 +58,8 @@ impl Peer {
         let output = output.map_err(|error| format!("{}: {error}", program.display()))?;
         let text = String::from_utf8_lossy(&output.stdout);
         let version = text.lines().next().unwrap_or_default().replace(" version ", " ");
-        let name = version.split(' ').next().unwrap_or_default().to_string();
-        let name = if name.is_empty() { program.display().to_string() } else { name };
+        // Not what it calls itself: two builds of one runtime may be compared.
+        let name = program.file_name().unwrap_or(program.as_os_str()).to_string_lossy().into_owned();
         let workspace = Workspace::new(&name)?;
         let cgroup = format!("/runsig-bench-{}-{name}", std::process::id());
         let peer = Peer { name, version, program: program.to_path_buf(), workspace, cgroup };
