@@ -77,6 +77,19 @@ pub fn apparmor() {
     }
 }
 
+/// SELinux, and a compiler of policies. A kernel has it in AppArmor's place, if it is told to.
+#[track_caller]
+pub fn selinux() {
+    let told = fs::read_to_string("/proc/cmdline").unwrap_or_default().contains("security=selinux");
+    if !Path::new("/sys/fs/selinux/load").exists() {
+        assert!(!told, "the kernel should have SELinux");
+        skip("no SELinux (hack/vm --kernel security=selinux has it)");
+    }
+    if find_in_path("secilc").is_none() {
+        missing("no secilc");
+    }
+}
+
 /// systemd as the machine's first process, with its bus.
 #[track_caller]
 pub fn systemd() {

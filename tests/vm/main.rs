@@ -1,10 +1,11 @@
-//! What only a host with systemd, cgroup v2 with every controller, AppArmor and all capabilities can show. `hack/vm`
-//! boots one: `hack/vm vm`. Elsewhere the tests are skipped.
+//! What only a host with systemd, cgroup v2 with every controller, AppArmor or SELinux, and all capabilities can show.
+//! `hack/vm` boots one: `hack/vm vm`. Elsewhere the tests are skipped.
 
 mod apparmor;
 mod controllers;
 mod delegation;
 mod privileges;
+mod selinux;
 mod shortage;
 mod updates;
 
@@ -14,6 +15,7 @@ fn main() -> std::process::ExitCode {
         controllers::CASES,
         delegation::CASES,
         privileges::CASES,
+        selinux::CASES,
         shortage::CASES,
         updates::CASES,
     ])
