@@ -11,7 +11,7 @@ use runsig_tests::{Bundle, Case, Container, Outcome, cases, harness, require_run
 /// The tests of this file.
 pub const CASES: &[Case] = cases![
     V2 "descriptors": nothing_is_open_but_stdio, nothing_is_open_with_a_terminal, callers_descriptors_do_not_leak,
-        preserved_ones_arrive, preserved_one_that_is_not_open, listen_fds, listen_fds_cloexec_directory,
+        preserved_ones_arrive, preserved_one_that_is_not_open, never_the_runtimes_own, listen_fds, listen_fds_cloexec_directory,
         pidfd_socket_gets_inits_pidfd, working_directory_outside_is_refused;
     V1 "descriptors": nothing_is_open_but_stdio;
 ];
@@ -75,6 +75,25 @@ fn preserved_one_that_is_not_open() {
     }
     let outcome = run_with(&container, "3</etc/passwd", &["--preserve-fds", "20"]);
     assert_ne!(outcome.code, 0, "{outcome:#?}");
+}
+
+/// The numbers after the last one that is open are soon the runtime's own, which lead to the host.
+fn never_the_runtimes_own() {
+    require_runsig("runc passes on its own, too");
+    let container = Container::running(Bundle::new().args(&["sleep", "1000"]));
+    for count in ["1", "2", "3", "4", "5"] {
+        let mut command = container.runtime.command(&["exec", "--preserve-fds", count, container.id()]);
+        command.args(["ls", "-l", "/proc/self/fd"]);
+        finish(command, wait::SOON).fails(255, &["unable to stat preserved-fd 0"]);
+        let other = Container::new(Bundle::script(LIST));
+        other.verb("run", &["--preserve-fds", count]).fails(1, &["unable to stat preserved-fd 0"]);
+    }
+    let other = Container::new(Bundle::script(LIST));
+    let inner = other.command("run", &[]);
+    let mut command = Command::new("bash");
+    command.args(["-c", "LISTEN_FDS=3 LISTEN_PID=$$ exec \"$@\"", "bash"]);
+    command.arg(inner.get_program()).args(inner.get_args());
+    finish(command, wait::SOON).fails(1, &["unable to stat preserved-fd 0"]);
 }
 
 fn listen_fds() {

@@ -181,6 +181,7 @@ fn absolute(path: &Path) -> Result<PathBuf> {
 /// Descriptors for the container have to be open; those of socket activation count first.
 fn check_preserved(plan: &mut Plan, options: &CreateOptions) -> Result<()> {
     let activated = crate::bundle::listen_fds();
+    check_open(activated, 0)?;
     check_open(options.preserve_fds, activated)?;
     if activated > 0 {
         let env = &mut plan.init.process.env;
@@ -191,11 +192,13 @@ fn check_preserved(plan: &mut Plan, options: &CreateOptions) -> Result<()> {
     Ok(())
 }
 
-/// Checks that descriptors 3+`skip` to 3+`skip`+`count`-1 are open.
+/// Checks that our caller gave us descriptors 3+`skip` to 3+`skip`+`count`-1. One that is close-on-exec did not come
+/// through our own exec: it is ours, a directory of the host's perhaps, and a way out of the container.
 pub(crate) fn check_open(count: u32, skip: u32) -> Result<()> {
     for index in 0..count {
         let number = 3 + skip + index;
-        if fs::set_cloexec(BorrowedFd::from_raw(number.cast_signed()), true).is_err() {
+        let descriptor = BorrowedFd::from_raw(number.cast_signed());
+        if fs::is_cloexec(descriptor) != Ok(false) || fs::set_cloexec(descriptor, true).is_err() {
             return Err(Error::Invalid(format!(
                 "unable to stat preserved-fd {index} (of {count}): no such file or directory"
             )));

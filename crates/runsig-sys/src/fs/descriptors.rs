@@ -44,6 +44,16 @@ pub fn dup(fd: BorrowedFd<'_>, at_least: i32) -> Result<OwnedFd> {
         .map(|fd| OwnedFd::from_raw(fd as i32))
 }
 
+/// Whether it is close-on-exec. <https://man7.org/linux/man-pages/man2/fcntl.2.html>
+///
+/// # Errors
+/// `EBADF` when it is not open.
+pub fn is_cloexec(fd: BorrowedFd<'_>) -> Result<bool> {
+    // SAFETY: no pointers.
+    unsafe { sys!(k::__NR_fcntl, fd.arg(), k::F_GETFD as usize) }
+        .map(|flags| flags & k::FD_CLOEXEC as usize != 0)
+}
+
 /// Sets or clears close-on-exec. <https://man7.org/linux/man-pages/man2/fcntl.2.html>
 ///
 /// # Errors
