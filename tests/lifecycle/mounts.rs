@@ -16,7 +16,7 @@ pub const CASES: &[Case] = cases![
         mqueue_and_shm, cgroup2_is_mounted, atime_words, default_type_is_bind, read_only_sysfs,
         remount_of_a_mount;
     V1 "mounts": cgroup1_is_mounted, bind_read_only;
-    Host "mounts": cgroup1_is_mounted;
+    Host "mounts": cgroup1_is_mounted, cgroup2_beside_version_1;
 ];
 
 /// The options and super options of the mount at a path, in a container with one more mount.
@@ -276,6 +276,17 @@ fn cgroup1_is_mounted() {
     );
     assert!(output.contains("memory") && output.contains("tasks"), "{output}");
     assert!(output.lines().any(|line| line == "1"), "only the container's own processes: {output}");
+}
+
+/// A container that asks for version 2 by its name gets it, also where version 1 has the controllers.
+fn cgroup2_beside_version_1() {
+    runsig_tests::sandbox::require_v1_controller("freezer");
+    let mount =
+        json!({"destination": "/mnt", "type": "cgroup2", "source": "cgroup2", "options": ["ro", "nosuid"]});
+    let output = output_of("awk '$5 ~ \"^/mnt\" {print $5, $6, $8}' /proc/self/mountinfo", |config| {
+        add_mount(config, mount);
+    });
+    assert_eq!(output, "/mnt ro,nosuid,relatime cgroup2");
 }
 
 fn read_only_sysfs() {

@@ -17,6 +17,9 @@ pub(crate) fn fill(init: &mut InitPlan, paths: &Paths) {
         || init.namespaces.join.iter().any(|(flag, ..)| *flag == CLONE_NEWCGROUP);
     let Some(rootfs) = &mut init.rootfs else { return };
     for mount in &mut rootfs.mounts {
+        if paths.is_unified() {
+            see_as_cgroup(&mut mount.what);
+        }
         if let MountWhat::Cgroup { v2, v1, links, namespace } = &mut mount.what {
             let view = paths.mount_view();
             // The whole hierarchy, as a fresh mount would show it and as /proc/self/cgroup counts;
@@ -27,6 +30,14 @@ pub(crate) fn fill(init: &mut InitPlan, paths: &Paths) {
             *links = view.links.iter().map(|(link, name)| (c_text(link), c_text(name))).collect();
             *namespace = own;
         }
+    }
+}
+
+/// Where there is only version 2, `cgroup2` and `cgroup` ask for the same view. On a hybrid host `cgroup2`
+/// stays a file system like any other: the bundle does not want the version 1 hierarchies there.
+fn see_as_cgroup(what: &mut MountWhat) {
+    if matches!(what, MountWhat::FileSystem { fstype, tree: -1, .. } if fstype.as_c_str() == c"cgroup2") {
+        *what = MountWhat::Cgroup { v2: None, v1: Vec::new(), links: Vec::new(), namespace: false };
     }
 }
 

@@ -41,7 +41,7 @@ impl Mounts {
     /// Whether the container can write to its cgroups at the usual place.
     pub(crate) fn writable_cgroup(&self) -> bool {
         self.mounts.iter().any(|mount| {
-            matches!(mount.what, MountWhat::Cgroup { .. })
+            is_cgroup(&mount.what)
                 && mount.destination.as_bytes() == b"/sys/fs/cgroup"
                 && mount.set & m::ATTR_RDONLY == 0
         })
@@ -52,6 +52,15 @@ impl Mounts {
         self.mounts.iter().any(|mount| {
             matches!(mount.what, MountWhat::Bind { .. }) && mount.destination.as_bytes() == b"/dev"
         })
+    }
+}
+
+/// A view of the cgroups; of `cgroup2` the runtime decides how it is made, who knows the host.
+fn is_cgroup(what: &MountWhat) -> bool {
+    match what {
+        MountWhat::Cgroup { .. } => true,
+        MountWhat::FileSystem { fstype, .. } => fstype.as_c_str() == c"cgroup2",
+        MountWhat::Bind { .. } => false,
     }
 }
 
@@ -106,7 +115,7 @@ fn one(
     let fstype = given.typ.unwrap_or_default();
     let what = if options.bind {
         bind(&words, &options, index, around)?
-    } else if matches!(fstype.as_str(), "cgroup" | "cgroup2") {
+    } else if fstype == "cgroup" {
         MountWhat::Cgroup {
             v2: None,
             v1: Vec::new(),
@@ -301,15 +310,23 @@ mod tests {
 
     #[test]
     fn cgroups_are_left_to_the_runtime() {
+        let json = |typ: &str, options: &str| {
+            format!(
+                r#"{{"destination":"/sys/fs/cgroup","type":"{typ}","source":"cgroup","options":[{options}]}}"#
+            )
+        };
+        for (new, own) in [(0, false), (CGROUP, true)] {
+            let mount = resolved(&json("cgroup", r#""ro""#), new, false).unwrap().mounts.remove(0);
+            let MountWhat::Cgroup { v2: None, v1, links, namespace } = mount.what else { panic!() };
+            assert!(v1.is_empty() && links.is_empty() && namespace == own);
+        }
+        let mount = resolved(&json("cgroup2", ""), 0, false).unwrap().mounts.remove(0);
+        assert!(
+            matches!(mount.what, MountWhat::FileSystem { ref fstype, .. } if fstype.as_c_str() == c"cgroup2")
+        );
         for typ in ["cgroup", "cgroup2"] {
-            for (new, own) in [(0, false), (CGROUP, true)] {
-                let json = format!(
-                    r#"{{"destination":"/sys/fs/cgroup","type":"{typ}","source":"cgroup","options":["ro"]}}"#
-                );
-                let mount = resolved(&json, new, false).unwrap().mounts.remove(0);
-                let MountWhat::Cgroup { v2: None, v1, links, namespace } = mount.what else { panic!() };
-                assert!(v1.is_empty() && links.is_empty() && namespace == own);
-            }
+            assert!(resolved(&json(typ, ""), 0, false).unwrap().writable_cgroup(), "{typ}");
+            assert!(!resolved(&json(typ, r#""ro""#), 0, false).unwrap().writable_cgroup(), "{typ}");
         }
     }
 
