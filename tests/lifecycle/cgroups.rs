@@ -175,8 +175,10 @@ fn pids_limit() {
     require_v1_controller("pids");
     let container = Container::running(sleeper(json!({"pids": {"limit": 17}})));
     expect_value(&container, "pids.max", "17");
-    let unlimited = Container::running(sleeper(json!({"pids": {"limit": -1}})));
-    expect_value(&unlimited, "pids.max", "max");
+    for none in [json!({"limit": -1}), json!({}), json!({"limit": null})] {
+        let unlimited = Container::running(sleeper(json!({"pids": none})));
+        expect_value(&unlimited, "pids.max", "max");
+    }
 }
 
 fn pids_limit_works() {

@@ -183,7 +183,8 @@ pub(crate) fn is_misspelt(key: &str) -> bool {
 }
 
 /// The first JSON value of a text, with the known keys, all the way down, in their own case. A key that an object has
-/// twice counts once: two objects become one, as for Go's parser, and of two other values the last one stays.
+/// twice counts once: two objects become one, as for Go's parser, and of two other values the last one stays. A key with `null` is as if it
+/// were not there: Go writes that for what is not set, and passes over it.
 ///
 /// # Errors
 /// A text that does not begin with a JSON value.
@@ -269,6 +270,9 @@ impl<'de> Visitor<'de> for Keys {
         while let Some(key) = pairs.next_key::<Cow<'_, str>>()? {
             let key = self.own_case(key);
             let value = pairs.next_value_seed(self.below(&key))?;
+            if value.is_null() && matches!(self, Self::Known) {
+                continue;
+            }
             put(&mut map, key.into_owned(), value);
         }
         Ok(Value::Object(map))
@@ -302,7 +306,7 @@ mod tests {
             "process": {"cwd": "/", "user": {"gid": 8}, "args": ["c"]},
             "annotations": {"Path": "x", "type": "y"}, "annotations": {"type": "z"},
             "sysctl": {"Kernel": "z"},
-            "hostname": "a", "hostname": "b", "HostName": "c",
+            "hostname": "a", "hostname": "b", "HostName": "c", "hostname": null,
             "numbers": [null, true, -1, 1.5, 18446744073709551615]
         } and what follows"#;
         assert_eq!(

@@ -37,5 +37,6 @@ pub use exec::{ContainerFacts, ExecPlan, ExecSource, ProcessOverrides, exec_proc
 pub use keys::read as read_json;
 pub use load::{LoadOptions, from_json, from_spec, load};
 pub use plan::Plan;
+pub use resources::forget_pids_without_limit;
 pub use seccomp::SeccompCache;
 pub use version::OCI_VERSION;

@@ -24,7 +24,7 @@ use crate::plan::{HostHooks, IdMapping, Plan};
 use crate::process::{self, Around};
 use crate::seccomp::{self, SeccompCache};
 use crate::text::{cstring, cstrings, join, optional};
-use crate::{devices, json, network, options, resources, rootless, scheduler, sysctl, version};
+use crate::{devices, json, keys, network, options, resources, rootless, scheduler, sysctl, version};
 
 /// The bundle's file.
 const CONFIG: &str = "config.json";
@@ -156,7 +156,12 @@ fn check_rootfs(rootfs: &Path) -> Result<()> {
 pub fn from_json(bytes: &[u8], bundle: &Path, options: &LoadOptions<'_>) -> Result<Plan> {
     let room = json::Room::new();
     let document: Option<Document<'_>> = json::parse(bytes, &room, CONFIG)?;
-    let document = document.ok_or_else(|| SpecError::rule("config cannot be null"))?;
+    let mut document = document.ok_or_else(|| SpecError::rule("config cannot be null"))?;
+    if let Some(resources) = document.linux.as_mut().and_then(|linux| linux.resources.as_mut()) {
+        resources::forget_pids_without_limit(resources, || {
+            keys::read(bytes).ok().and_then(|mut whole| Some(whole.pointer_mut("/linux/resources")?.take()))
+        });
+    }
     let bundle = bundle
         .to_str()
         .filter(|path| path.starts_with('/'))

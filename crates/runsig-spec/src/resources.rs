@@ -4,6 +4,7 @@
 //! what one of them cannot do is for the cgroup crate to say.
 
 use oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceType, LinuxIntelRdt, LinuxResources};
+use serde_json::Value;
 
 use crate::error::{Result, SpecError};
 
@@ -47,6 +48,15 @@ pub(crate) fn check(given: &LinuxResources) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Forgets `pids` that has no `limit`: that is no limit, and what the parser makes of it is the strictest one.
+/// `text` are the resources as they were given; it is called when the limit is 0, which few ask for.
+pub fn forget_pids_without_limit(given: &mut LinuxResources, text: impl FnOnce() -> Option<Value>) {
+    let zero = given.pids().as_ref().is_some_and(|pids| pids.limit() == 0);
+    if zero && !text().is_some_and(|text| text.pointer("/pids/limit").is_some_and(Value::is_number)) {
+        given.set_pids(None);
+    }
 }
 
 fn check_device(device: &LinuxDeviceCgroup, i: usize) -> Result<()> {

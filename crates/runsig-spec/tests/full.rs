@@ -10,6 +10,7 @@ use runsig_spec::plan::{IdMapping, SeccompListener};
 use runsig_spec::{LoadOptions, Plan, from_json, from_spec};
 use runsig_sys::mount as m;
 use runsig_sys::raw::general as k;
+use serde_json::{Value, json};
 
 const FULL: &str = include_str!("data/full.json");
 
@@ -167,4 +168,61 @@ fn a_specification_made_in_memory_gives_the_same_kind_of_plan() {
     assert_eq!(plan.init.process.args, [c"sh".to_owned()]);
     assert_eq!(plan.init.rootfs.unwrap().mounts.len(), 7);
     assert_eq!(plan.new_namespaces.count_ones(), 6);
+}
+
+/// Every key of the document, as JSON pointers; not those of objects whose keys are names.
+fn fields(value: &Value, at: &str, all: &mut Vec<String>) {
+    match value {
+        Value::Object(_)
+            if ["annotations", "sysctl", "rdma", "unified", "netDevices", "timeOffsets"]
+                .iter()
+                .any(|names| at.ends_with(&format!("/{names}"))) => {}
+        Value::Object(map) => map.iter().for_each(|(key, value)| {
+            let below = format!("{at}/{key}");
+            fields(value, &below, all);
+            all.push(below);
+        }),
+        Value::Array(list) => {
+            list.iter().enumerate().for_each(|(index, value)| fields(value, &format!("{at}/{index}"), all));
+        }
+        _ => {}
+    }
+}
+
+/// Engines in Go write `null` for what they have not set.
+#[test]
+fn a_null_is_as_if_the_key_were_not_there() {
+    let full: Value = serde_json::from_str(FULL).unwrap();
+    let mut all = Vec::new();
+    fields(&full, "", &mut all);
+    assert!(all.len() > 200, "{}", all.len());
+    let outcome = |config: &Value| {
+        let plan = from_json(config.to_string().as_bytes(), Path::new("/b"), &options());
+        plan.map(|plan| format!("{plan:?}")).map_err(|error| error.to_string())
+    };
+    for field in all {
+        let (parent, key) = field.rsplit_once('/').unwrap();
+        let (mut null, mut without) = (full.clone(), full.clone());
+        null.pointer_mut(parent).unwrap()[key] = Value::Null;
+        without.pointer_mut(parent).unwrap().as_object_mut().unwrap().remove(key);
+        match (outcome(&null), outcome(&without)) {
+            (Ok(null), Ok(without)) => assert!(null == without, "{field}"),
+            (Err(null), Err(_)) => assert!(!null.contains("invalid type: null"), "{field}: {null}"),
+            (null, without) => panic!("{field}: {:?}, {:?}", null.err(), without.err()),
+        }
+    }
+}
+
+#[test]
+fn pids_without_a_limit_are_none() {
+    let mut config: Value = serde_json::from_str(FULL).unwrap();
+    let mut limit = |pids: Value| {
+        config["linux"]["resources"]["pids"] = pids;
+        let plan = from_json(config.to_string().as_bytes(), Path::new("/b"), &options()).unwrap();
+        plan.resources.and_then(|resources| resources.pids().map(|pids| pids.limit()))
+    };
+    assert_eq!(limit(json!({})), None);
+    assert_eq!(limit(json!({"limit": null})), None);
+    assert_eq!(limit(json!({"limit": 0})), Some(0));
+    assert_eq!(limit(json!({"limit": 7})), Some(7));
 }

@@ -51,7 +51,12 @@ fn parse(text: &str) -> Result<LinuxResources> {
     }
     let refused = |error: serde_json::Error| Failure::new(format!("resources: {error}"));
     let value = runsig_spec::read_json(text.as_bytes()).map_err(refused)?;
-    serde_json::from_value(value).map_err(refused)
+    if value.is_null() {
+        return Ok(LinuxResources::default());
+    }
+    let mut resources = serde_json::from_value(value.clone()).map_err(refused)?;
+    runsig_spec::forget_pids_without_limit(&mut resources, || Some(value));
+    Ok(resources)
 }
 
 fn from_flags(args: &Args) -> Result<LinuxResources> {
@@ -166,6 +171,11 @@ mod tests {
         let given = given.unwrap_or_default();
         assert_eq!(given.memory().as_ref().and_then(LinuxMemory::limit), Some(5));
         assert!(given.pids().is_none());
+        for nothing in ["null", r#"{"pids":{}}"#, r#"{"pids":{"limit":null}}"#, r#"{"pids":null,"cpu":null}"#]
+        {
+            assert_eq!(parse(nothing).unwrap(), LinuxResources::default(), "{nothing}");
+        }
+        assert_eq!(parse(r#"{"pids":{"limit":0}}"#).unwrap().pids().map(|pids| pids.limit()), Some(0));
         for bad in ["", "{", "[]", r#"{"memory":7}"#] {
             assert!(parse(bad).is_err(), "{bad}");
         }
