@@ -9,7 +9,7 @@ use crate::{in_state, sleeper};
 
 /// The tests of this file.
 pub const CASES: &[Case] = cases![
-    V2 "start": bad_calls, in_each_status, program_runs_only_then, says_nothing, program_that_cannot_be_executed;
+    V2 "start": bad_calls, in_each_status, paused_before_it_started, program_runs_only_then, says_nothing, program_that_cannot_be_executed;
     V1 "start": in_each_status;
     Host "start": in_each_status;
 ];
@@ -32,6 +32,17 @@ fn in_each_status() {
         refused(&container, &[row(&["start", "ID"], 1, &[words])]);
         assert_eq!(container.status(), status);
     }
+}
+
+/// What waits for `start` and is paused has to be resumed first.
+fn paused_before_it_started() {
+    let container = in_state("created");
+    container.verb("pause", &[]).ok();
+    refused(&container, &[row(&["start", "ID"], 1, &["cannot start a container in the paused state"])]);
+    container.verb("resume", &[]).ok();
+    assert_eq!(container.status(), "created");
+    container.start().ok();
+    assert_eq!(container.status(), "running");
 }
 
 fn program_runs_only_then() {

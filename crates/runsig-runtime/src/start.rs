@@ -25,6 +25,10 @@ pub fn start(store: &Store, id: &str) -> Result<()> {
         Some(fifo) if container.state.phase == Phase::Created => fifo,
         _ => return Err(not_created(&container)?),
     };
+    // Its program would begin whenever somebody thaws it.
+    if container.is_frozen()? {
+        return Err(not_created(&container)?);
+    }
     let relay = Relay::listen(&container)?;
     // In this order: killed in between, a fifo is left that no one reads, and that means running.
     fs::write_all(fifo.as_fd(), &[0])

@@ -94,11 +94,16 @@ impl Container {
     }
 
     fn status_of_the_living(&self) -> Result<Status> {
-        if Cgroup::new(self.state.cgroup.clone()).is_frozen()? {
+        if self.is_frozen()? {
             return Ok(Status::Paused);
         }
         let created = waits_for_start(self.dir.as_fd(), FIFO, || self.path.clone())?;
         Ok(if created { Status::Created } else { Status::Running })
+    }
+
+    /// Whether the cgroup is frozen: what makes a living container paused.
+    pub(crate) fn is_frozen(&self) -> Result<bool> {
+        Ok(Cgroup::new(self.state.cgroup.clone()).is_frozen()?)
     }
 
     /// Init's PID, 0 when it has ended.
