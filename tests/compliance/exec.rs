@@ -16,7 +16,7 @@ pub const CASES: &[Case] = cases![
     V2 "exec": bad_calls, bad_calls_of_later_versions, in_each_status, exit_code, output_passes, environment, cwd, user,
         additional_gids, capabilities, no_new_privs, no_new_privs_of_the_container, process_file, bad_process_files, detached, pid_file, terminal,
         preserved_descriptors, ignore_paused, cgroup_of_its_own, program_that_is_not_there,
-        program_that_cannot_be_executed, pidfd_socket, flags_end_at_the_command, standard_input, labels_that_cannot_be;
+        program_that_cannot_be_executed, pidfd_socket, flags_end_at_the_command, two_dashes_before_the_command, standard_input, labels_that_cannot_be;
     V1 "exec": exit_code, detached;
     Host "exec": exit_code;
 ];
@@ -336,6 +336,16 @@ fn preserved_descriptors() {
         command.arg(inner.get_program()).args(inner.get_args());
         assert_eq!(finish(command, wait::SOON).ok().text(), expected, "{count}");
     }
+}
+
+fn two_dashes_before_the_command() {
+    version::since("1.5", "`exec ID -- COMMAND`, where earlier versions look for a program called `--`");
+    let container = in_state("running");
+    let words = |args: &[&str]| call(&container, &[], args).ok().stdout;
+    assert_eq!(words(&["--", "echo", "a", "--", "b"]), "a -- b\n");
+    assert_eq!(words(&["echo", "--", "b"]), "-- b\n");
+    let listing = container.runtime.call(&["ps", container.id(), "--", "-e", "-o", "pid,args"]).ok();
+    assert!(listing.stdout.contains("sleep 1000"), "{listing:#?}");
 }
 
 fn ignore_paused() {

@@ -282,6 +282,12 @@ impl Args {
         }
     }
 
+    /// What follows the ID, for another program to read. `--` before it is ours, as it is runc's since 1.5.
+    pub(crate) fn after_id(&self) -> Result<&[String]> {
+        let rest = self.at_least(1)?.get(1..).unwrap_or_default();
+        Ok(rest.strip_prefix(&["--".to_owned()]).unwrap_or(rest))
+    }
+
     /// The second argument, where there may be at most two.
     pub(crate) fn optional_second(&self) -> Result<Option<&str>> {
         Ok(self.at_most(2)?.get(1).map(String::as_str).filter(|value| !value.is_empty()))

@@ -35,7 +35,7 @@ pub(super) fn exec(session: &Session<'_>, args: &Args) -> Result<u8> {
 fn changes(args: &Args) -> Result<ProcessOverrides> {
     let (uid, gid) = args.text("user")?.map(|user| user_ids(&user)).transpose()?.unwrap_or_default();
     Ok(ProcessOverrides {
-        args: args.at_least(1)?.get(1..).unwrap_or_default().to_vec(),
+        args: args.after_id()?.to_vec(),
         cwd: args.text("cwd")?,
         env: args.texts("env")?,
         tty: args.flag("tty"),

@@ -13,7 +13,7 @@ pub(super) fn ps(session: &Session<'_>, args: &Args) -> Result<()> {
     if args.wants_json("table")? {
         return output::print(&(output::compact_json(&pids)? + "\n"));
     }
-    let options = args.at_least(1)?.get(1..).unwrap_or_default();
+    let options = args.after_id()?;
     output::print(&only(&host_ps(options)?, &pids)?)
 }
 
