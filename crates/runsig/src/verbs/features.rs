@@ -14,8 +14,9 @@ use crate::failure::Result;
 use crate::output;
 
 /// Annotations that change what a container can do, so that whoever takes bundles from strangers
-/// has to filter them. Those of the stop engine decide about signals.
-const UNSAFE_ANNOTATIONS: [&str; 2] = ["bundle", "dev.runsig."];
+/// has to filter them: where CRIU reads its settings, what systemd is told of the unit, and what the stop
+/// engine does with signals.
+const UNSAFE_ANNOTATIONS: [&str; 4] = ["bundle", "org.systemd.property.", "org.criu.config", "dev.runsig."];
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
