@@ -254,14 +254,18 @@ fn namespaces_and_maps() {
         bad("linux.namespaces", joined("network", "/\0"), "lstat ").runsig("contains a NUL byte"),
         bad("linux.namespaces", joined("network", "ns"), "lstat ns: ").runsig("is not an absolute path"),
         bad("linux.namespaces", joined("network", "/dev/null"), "EOF").runsig("invalid argument"),
-        bad("linux.namespaces", joined("network", "/proc/self/ns/uts"), "EOF").runsig("invalid argument"),
+        bad("linux.namespaces", joined("network", "/proc/self/ns/uts"), "EOF")
+            .runsig("can't join namespace /proc/self/ns/uts: invalid argument"),
+        bad("linux.namespaces", joined("pid", "/proc/self/ns/uts"), "EOF")
+            .runsig("can't join namespace (/proc/self/ns/uts): invalid argument"),
         mapped(&none, &none, "ser namespaces enabled, but no"),
         mapped(&good, &none, "ser namespaces enabled, but no gid mappings found"),
         mapped(&none, &good, "ser namespaces enabled, but no uid mappings found"),
         mapped(&map(0, 0, 0), &good, "mapping").runsig("uidMappings[0].size \"0\""),
         mapped(&map(0, u32::MAX, 2), &good, "EOF").runsig("goes beyond the largest ID"),
         mapped(&twice, &good, "EOF").runsig("overlaps another mapping"),
-        mapped(&map(5, 100_000, 10), &map(5, 100_000, 10), "mapping").runsig("unmapped uid 0"),
+        mapped(&map(5, 100_000, 10), &good, "ser namespaces enabled, but no mapping found for uid 0"),
+        mapped(&good, &map(5, 100_000, 10), "ser namespaces enabled, but no mapping found for gid 0"),
     ]);
 }
 

@@ -11,7 +11,7 @@ pub const CASES: &[Case] = cases![
     V2 "bad_input": no_bundle, no_config, invalid_json, empty_config, config_is_a_directory, wrong_types,
         unknown_namespace, namespace_path_that_is_not_there, missing_executable, not_executable,
         executable_is_a_directory, no_rootfs, rootfs_is_a_file, unreadable_rootfs, ids_that_are_refused,
-        failing_mount, mount_source_that_is_not_there, directory_onto_a_file, hanging_hook_without_timeout_is_killed_by_delete,
+        failing_mount, mount_point_inside_proc, executable_in_a_relative_directory, mount_source_that_is_not_there, directory_onto_a_file, hanging_hook_without_timeout_is_killed_by_delete,
         no_process, nul_in_argument, deep_nesting, huge_numbers, unknown_fields_are_passed_over, duplicate_namespace,
         unknown_verb_and_flag, terminal_without_terminal, huge_config, bad_mount_option, pid_file_nowhere;
     V1 "bad_input": failing_mount, missing_executable;
@@ -182,6 +182,23 @@ fn failing_mount() {
         add_mount(config, json!({"destination": "/mnt", "type": "no-such-fs", "source": "none"}));
     });
     refused(&container, &["/mnt", "no such device"]);
+}
+
+fn mount_point_inside_proc() {
+    let mount =
+        json!({"destination": "/proc/version", "type": "bind", "source": "/etc/passwd", "options": ["bind"]});
+    refused(
+        &changed(|config| add_mount(config, mount)),
+        &["create mountpoint for /proc/version mount: ", "cannot be mounted because it is inside /proc"],
+    );
+}
+
+/// PATH may have such a directory; what is found in it is not run.
+fn executable_in_a_relative_directory() {
+    let container = Container::new(Bundle::new().args(&["sh"]).with(|config| {
+        config["process"]["env"] = json!(["PATH=/nowhere:bin"]);
+    }));
+    refused(&container, &["sh", ": cannot run executable found relative to current directory"]);
 }
 
 fn mount_source_that_is_not_there() {

@@ -51,6 +51,13 @@ pub(crate) struct Builder<'a> {
 /// Makes the container's cgroup and notes what was made.
 ///
 /// # Errors
+/// Names the namespaces that the clone was to join, where joining failed.
+fn name_joined<'a>(error: Error, joined: impl Iterator<Item = &'a (u64, OwnedFd, PathBuf)>) -> Error {
+    let Error::Init(InitError { op: Op::JoinNamespace, errno, .. }) = error else { return error };
+    let detail = joined.map(|(.., path)| path.display().to_string()).collect::<Vec<_>>().join(", ");
+    Error::Init(InitError { op: Op::JoinNamespace, subject: String::new(), detail, errno })
+}
+
 /// As [`Cgroup::create`].
 pub(crate) fn make_cgroup(container: &mut Container, plan: &Plan) -> Result<(Cgroup, Creation)> {
     let mut cgroup = Cgroup::new(container.state.cgroup.clone());
@@ -224,7 +231,8 @@ impl<'a> Builder<'a> {
             become_root: self.plan.init.namespaces.user,
             inherit,
         }
-        .start();
+        .start()
+        .map_err(|error| name_joined(error, joined.iter().filter(|(flag, ..)| is_early(*flag))));
         self.network = joined.into_iter().find(|(flag, ..)| *flag == CLONE_NEWNET).map(|(_, fd, _)| fd);
         launched
     }

@@ -168,7 +168,10 @@ impl fmt::Display for InitError {
             Op::FindExecutable if subject.contains('/') && self.errno != Some(Errno::EACCES) => {
                 write!(f, "exec: {subject:?}: stat {subject}")?;
             }
-            Op::FindExecutable => write!(f, "exec: {subject:?}")?,
+            Op::FindExecutable => {
+                write!(f, "exec: {subject:?}")?;
+                self.describe_cause(f)?;
+            }
             Op::Exec => write!(f, "exec {subject}")?,
             Op::Cwd => write!(f, "chdir to cwd ({subject:?}) set in config.json failed")?,
             Op::CwdOutside => {
@@ -192,8 +195,14 @@ impl InitError {
         f.write_str("error during container init: ")?;
         match &self.op {
             Op::Mount => write!(f, "error mounting {detail:?} to rootfs at {subject:?}"),
-            Op::MountPoint => write!(f, "error preparing mount point {subject:?} for {detail:?}"),
-            Op::Device => write!(f, "error creating device node {subject:?}"),
+            Op::MountPoint => {
+                write!(f, "error mounting to rootfs at {subject:?}: create mountpoint for {subject} mount")?;
+                self.describe_cause(f)
+            }
+            Op::Device => {
+                write!(f, "error creating device node {subject:?}")?;
+                self.describe_cause(f)
+            }
             Op::Link => write!(f, "error creating link {subject:?}"),
             Op::Hook => write!(f, "error running hook {subject:?}: {detail}"),
             Op::PrepareRoot => write!(f, "error preparing rootfs {subject:?}"),
@@ -203,6 +212,8 @@ impl InitError {
             Op::Sysctl => write!(f, "open sysctl {subject}"),
             Op::MaskPath => write!(f, "can't mask path {subject:?}"),
             Op::ReadonlyPath => write!(f, "can't make {subject:?} read-only"),
+            // The process in between, which joins several, does not say which it could not.
+            Op::JoinNamespace if subject.is_empty() => write!(f, "can't join namespace ({detail})"),
             Op::JoinNamespace => write!(f, "can't join namespace {subject}"),
             op => {
                 write!(f, "{}", op.words())?;
@@ -212,5 +223,10 @@ impl InitError {
                 if detail.is_empty() { Ok(()) } else { write!(f, " ({detail})") }
             }
         }
+    }
+
+    /// What the init says in words, where an error number does not say it.
+    fn describe_cause(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.detail.is_empty() { Ok(()) } else { write!(f, ": {}", self.detail) }
     }
 }

@@ -325,6 +325,10 @@ fn maps(
         namespaces::id_mappings(uid, "linux.uidMappings")?,
         namespaces::id_mappings(gid, "linux.gidMappings")?,
     );
+    if namespaces.new & namespaces::USER != 0 {
+        namespaces::check_root(&maps.0, "uid")?;
+        namespaces::check_root(&maps.1, "gid")?;
+    }
     if namespaces.path(namespaces::USER).is_some() && !maps.0.is_empty() {
         warnings.push(
             "config.json has both a userns path to join and a userns mapping; the mapping is not used"

@@ -166,6 +166,13 @@ pub(crate) fn check_maps(namespaces: &Namespaces, uid: bool, gid: bool) -> Resul
     }
 }
 
+/// Refuses maps of a new user namespace without a root: the init begins as it.
+pub(crate) fn check_root(maps: &[IdMapping], kind: &str) -> Result<()> {
+    to_host(maps, 0)
+        .map(drop)
+        .ok_or_else(|| SpecError::rule(format!("user namespaces enabled, but no mapping found for {kind} 0")))
+}
+
 /// What /proc/self/timens_offsets gets, one line a clock.
 /// <https://man7.org/linux/man-pages/man7/time_namespaces.7.html>
 pub(crate) fn time_offsets(
