@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{PipeReader, PipeWriter, Read as _, Write as _, pipe};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -10,23 +11,31 @@ use std::time::Duration;
 use runsig_tests::console::DescriptorSocket;
 use runsig_tests::leftovers::Before;
 use runsig_tests::runtime::{Running, finish, scratch};
-use runsig_tests::spec::{add_mount, drop_namespace, set_namespace};
-use runsig_tests::{Bundle, Case, Container, Outcome, cases, cgroup, json, needs, procs, wait};
+use runsig_tests::spec::{add_mount, drop_namespace, set_namespace, set_user_namespace};
+use runsig_tests::{
+    Bundle, Case, Container, Outcome, View, cases, cgroup, harness, json, needs, procs, sandbox, wait,
+};
 
 /// CRIU takes its time.
 const SLOW: Duration = Duration::from_secs(60);
 
-const V2: &[Case] = cases![V2 "checkpoint":
-    comes_back_as_it_was, terminal_comes_back, pipes_and_earlier_images, mounts_and_another_cgroup,
-    joined_network, in_front, failed_dump_names_the_log, killed_restore_is_cleaned_up];
+/// The host's number for the root of a user namespace.
+const BASE: u32 = 500_000;
+
+const LISTED: &[Case] = cases![
+    V2 "checkpoint": comes_back_as_it_was, terminal_comes_back, pipes_and_earlier_images, mounts_and_another_cgroup,
+        joined_network, joined_processes, idmapped_mounts, idmapped_mount_in_a_user_namespace,
+        in_front, failed_dump_names_the_log, killed_restore_is_cleaned_up;
+    V1 "checkpoint": comes_back_as_it_was, pipes_and_earlier_images, mounts_and_another_cgroup, in_front,
+        killed_restore_is_cleaned_up];
 
 /// The tests of this file.
 pub const CASES: &[Case] = {
-    const LIMITED: [Case; V2.len()] = {
-        let mut cases = [V2[0]; V2.len()];
+    const LIMITED: [Case; LISTED.len()] = {
+        let mut cases = [LISTED[0]; LISTED.len()];
         let mut index = 0;
-        while index < V2.len() {
-            cases[index] = V2[index].within(300);
+        while index < LISTED.len() {
+            cases[index] = LISTED[index].within(300);
             index += 1;
         }
         cases
@@ -91,6 +100,10 @@ fn text(path: &std::path::Path) -> &str {
 }
 
 fn comes_back_as_it_was() {
+    needs::criu();
+    if sandbox::view() == View::V2 {
+        needs::controllers(&["pids"]);
+    }
     let hooks = scratch("hooks");
     let bundle = Bundle::script(&format!("httpd -f -p 127.0.0.1:7 & {COUNT}")).with(|config| {
         for kind in ["prestart", "createRuntime", "poststart"] {
@@ -238,7 +251,8 @@ fn mounts_and_another_cgroup() {
     for place in ["/outer/deep/inner/file", "/real/conf/file", "/conf/file"] {
         assert_eq!(scene.inside(&["cat", place]).ok().text(), "bound", "{place}");
     }
-    let seen = scene.inside(&["ls", "/sys/fs/cgroup/cgroup.controllers"]);
+    let file = if cgroup::is_pure_v2() { "cgroup.controllers" } else { "freezer/cgroup.procs" };
+    let seen = scene.inside(&["ls", &format!("/sys/fs/cgroup/{file}")]);
     assert_eq!(seen.code, 0, "the host's cgroups are in view as before: {seen:#?}");
 }
 
@@ -255,6 +269,121 @@ fn joined_network() {
         scene.expect_counting();
         assert_eq!(procs::namespace(scene.container.pid(), "net"), procs::namespace(owner.pid(), "net"));
     }
+}
+
+fn parent(pid: i32) -> Option<i32> {
+    procs::status_field(pid, "PPid")?.parse().ok()
+}
+
+/// Beside another container's processes: it is not PID 1, and the numbers it had have to be free there. A zombie
+/// that is left of it keeps its own, and that of its session: the other one's PID 1 is one that reaps.
+fn joined_processes() {
+    needs::criu();
+    let owner = Container::running(Bundle::script("while :; do sleep 0.1; done"));
+    let path = format!("/proc/{}/ns/pid", owner.pid());
+    let scene =
+        Scene::running(Bundle::script(COUNT).with(|config| set_namespace(config, "pid", Some(&path))));
+    scene.expect_counting();
+    let number = |scene: &Scene| procs::status_field(scene.container.pid(), "NSpid");
+    let inside = |scene: &Scene| {
+        let numbers = number(scene).expect("a process");
+        numbers.split_whitespace().last().expect("its number").to_owned()
+    };
+    let before = inside(&scene);
+    assert_ne!(before, "1");
+    let namespace = procs::namespace(owner.pid(), "pid");
+    scene.call("checkpoint", &[]).ok();
+    let is_rest = |pid: &i32| procs::state(*pid) == Some('Z') && parent(*pid) == Some(owner.pid());
+    wait::expect("what is left of it to be reaped", || !procs::all().iter().any(is_rest));
+    scene.call("restore", &["--detach"]).ok();
+    scene.expect_counting();
+    assert_eq!(procs::namespace(scene.container.pid(), "pid"), namespace);
+    assert_eq!(inside(&scene), before);
+    scene.container.kill("KILL").ok();
+    scene.container.expect_status("stopped");
+    scene.container.delete().ok();
+    assert_eq!(owner.status(), "running");
+}
+
+/// In a user namespace whose root reaches what the test has. Without a view of cgroups: when CRIU is to leave them
+/// alone it makes no cgroup namespace, and without one it may not mount them.
+fn mapped(bundle: Bundle) -> Bundle {
+    fs::set_permissions(harness::test_dir(), fs::Permissions::from_mode(0o755)).expect("chmod");
+    bundle.owned_by(BASE).with(|config| {
+        set_user_namespace(config, BASE);
+        config["mounts"].as_array_mut().expect("a list").retain(|mount| mount["type"] != "cgroup");
+    })
+}
+
+/// A directory and a file of the host's root.
+fn owned_source() -> PathBuf {
+    let source = scratch("source");
+    fs::create_dir_all(source.join("sub")).expect("mkdir");
+    fs::write(source.join("sub/file"), "").expect("write");
+    source
+}
+
+/// Saves and restores it.
+#[track_caller]
+fn expect_owners(scene: &Scene, files: &[&str], owner: u32) {
+    let owners = || {
+        let args: Vec<&str> = ["stat", "-c", "%u"].iter().chain(files).copied().collect();
+        scene.inside(&args).ok().text().to_owned()
+    };
+    let expected = vec![owner.to_string(); files.len()].join("\n");
+    assert_eq!(owners(), expected, "before");
+    scene.call("checkpoint", &[]).ok();
+    scene.call("restore", &["--detach"]).ok();
+    scene.expect_counting();
+    assert_eq!(owners(), expected, "after");
+}
+
+/// A directory, a file, one on a tmpfs, and one whose source is a mount made just before; and a plain one like it.
+fn idmapped_mounts() {
+    let source = owned_source();
+    let bundle = Bundle::script(COUNT);
+    let rootfs = bundle.rootfs();
+    let map = json!([{"containerID": 0, "hostID": BASE, "size": 1000}]);
+    let scene = Scene::running(bundle.with(|config| {
+        add_mount(config, json!({"destination": "/plain", "source": source, "options": ["bind"]}));
+        let second = rootfs.join("plain/sub");
+        add_mount(config, json!({"destination": "/second", "source": second, "options": ["bind"]}));
+        let mounts = [
+            (source.clone(), "/dir", "ro"),
+            (source.join("sub/file"), "/file", "nosuid"),
+            (source.clone(), "/dev/deep/dir", "rbind"),
+            (rootfs.join("plain/sub"), "/again", "rbind"),
+        ];
+        for (source, destination, option) in mounts {
+            add_mount(
+                config,
+                json!({"destination": destination, "source": source, "options": ["bind", option],
+                    "uidMappings": map, "gidMappings": map}),
+            );
+        }
+    }));
+    expect_owners(&scene, &["/dir/sub/file", "/file", "/dev/deep/dir/sub/file", "/again/file"], BASE);
+    for plain in ["/plain/sub/file", "/second/file"] {
+        assert_eq!(scene.inside(&["stat", "-c", "%u", plain]).ok().text(), "0");
+    }
+    assert_ne!(scene.inside(&["touch", "/dir/new"]).code, 0, "it is read-only as before");
+}
+
+/// Whose root is nobody on the host, and so may not read the images.
+fn idmapped_mount_in_a_user_namespace() {
+    let source = owned_source();
+    let mut scene = Scene::running(mapped(Bundle::script(COUNT)).with(|config| {
+        add_mount(config, json!({"destination": "/dir", "source": source, "options": ["bind", "idmap"]}));
+    }));
+    // CRIU writes its log beside the images.
+    scene.work.clone_from(&scene.images);
+    expect_owners(&scene, &["/dir/sub/file"], 0);
+    assert!(scene.images.join("restore.log").exists());
+    let uid = procs::status_field(scene.container.pid(), "Uid").expect("a process");
+    assert!(uid.starts_with(&BASE.to_string()), "{uid}");
+    assert!(scene.images.metadata().expect("images").mode() & 0o77 == 0, "the host's root's alone");
+    scene.inside(&["touch", "/dir/new"]).ok();
+    assert_eq!(fs::metadata(source.join("new")).expect("made").uid(), 0, "the host's root");
 }
 
 fn in_front() {

@@ -18,6 +18,7 @@ pub const CASES: &[Case] = cases![
         joined_network_is_external, failed_dump_leaves_it_running, nonsense_from_criu_is_an_error,
         successful_dump_removes_it, left_running_and_pre_dump, lazy_pages_are_announced, old_criu_is_refused,
         missing_criu_is_named, missing_features_are_named, wrong_states, wrong_flags, restore_is_asked_for,
+        restore_flags_reach_criu, idmapped_mounts_are_made_for_criu,
         failed_restore_leaves_nothing, nonsense_from_criu_ends_a_restore, restored_in_front,
         failing_hook_ends_a_restore, killed_restore_is_cleaned_up, taken_id_is_refused, features_say_so,
         place_of_a_services_messages;
@@ -28,6 +29,7 @@ pub const CASES: &[Case] = cases![
 const OPTIONS: u64 = 2;
 const PID: u64 = 2;
 const LEAVE_RUNNING: u64 = 3;
+const WORK_DIR_FD: u64 = 17;
 const SHELL_JOB: u64 = 7;
 const LOG_FILE: u64 = 10;
 const PAGE_SERVER: u64 = 11;
@@ -47,6 +49,7 @@ const FREEZE_CGROUP: u64 = 44;
 const LAZY_PAGES: u64 = 48;
 const CONFIG_FILE: u64 = 51;
 const LSM_PROFILE: u64 = 53;
+const LSM_MOUNT_CONTEXT: u64 = 63;
 
 struct Scene {
     container: Container,
@@ -367,6 +370,53 @@ fn restore_is_asked_for() {
     assert!(mounts.contains(&("/data/deep".to_owned(), "/tmp".to_owned())), "{mounts:?}");
     assert!(mounts.contains(&("/dev/null".to_owned(), "/dev/null".to_owned())), "{mounts:?}");
     assert!(scene.container.bundle.rootfs().join("data/deep").is_dir(), "places of mounts are made");
+}
+
+fn restore_flags_reach_criu() {
+    let scene = Scene::saved(Bundle::new());
+    let work = scratch("work");
+    let flags = "--detach --tcp-established --ext-unix-sk --shell-job --file-locks --auto-dedup --lazy-pages \
+        --empty-ns network --manage-cgroups-mode full --lsm-mount-context system_u:object_r:x:s0:c1,c2";
+    let mut with: Vec<&str> = flags.split_whitespace().collect();
+    with.extend(["--work-path", work.to_str().expect("utf-8")]);
+    let switches = [4, 5, SHELL_JOB, 8, 16, LAZY_PAGES];
+    let _ = scene.call("restore", "good", &with).fails(1, &["it restored nothing"]);
+    let options = scene.options("restore");
+    for tag in switches {
+        assert_eq!(options.value(tag), Some(1), "{tag}");
+    }
+    assert_eq!((options.value(CGROUPS_MODE), options.value(EMPTY_NS)), (Some(4), Some(0x4000_0000)));
+    assert_eq!(options.texts(LSM_MOUNT_CONTEXT), ["system_u:object_r:x:s0:c1,c2"]);
+    assert!(options.texts(LSM_PROFILE).is_empty());
+    assert!(options.value(WORK_DIR_FD).is_some() && work.is_dir());
+
+    let _ = scene.call("restore", "good", &["--detach"]).fails(1, &["it restored nothing"]);
+    let options = scene.options("restore");
+    for tag in switches {
+        assert_ne!(options.value(tag), Some(1), "{tag}");
+    }
+    assert!(options.value(WORK_DIR_FD).is_none() && options.texts(LSM_MOUNT_CONTEXT).is_empty());
+}
+
+/// CRIU knows nothing of maps: it is given a mount that has them already.
+fn idmapped_mounts_are_made_for_criu() {
+    let source = scratch("source");
+    fs::create_dir_all(&source).expect("mkdir");
+    let map = json!([{"containerID": 0, "hostID": 500_000, "size": 1}]);
+    let scene = Scene::saved(Bundle::new().with(|config| {
+        add_mount(
+            config,
+            json!({"destination": "/mapped", "source": source, "options": ["bind"],
+                "uidMappings": map, "gidMappings": map}),
+        );
+    }));
+    let before = Before::now(&scene.container.runtime);
+    let _ = scene.call("restore", "good", &["--detach"]).fails(1, &["it restored nothing"]);
+    let mounts = scene.external_mounts("restore");
+    let given = &mounts.iter().find(|mount| mount.0 == "/mapped").expect("is external").1;
+    let state = scene.container.runtime.root.to_str().expect("utf-8");
+    assert!(given.starts_with(state), "not its source: {given}");
+    before.assert_clean(&scene.container.runtime, &scene.container.bundle);
 }
 
 fn failed_restore_leaves_nothing() {

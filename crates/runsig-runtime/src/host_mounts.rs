@@ -85,6 +85,14 @@ pub(crate) fn send_tree(plan: &Plan, number: u32, init: BorrowedFd<'_>, sync: Bo
     }
 }
 
+/// The user namespace whose IDs an idmapped mount shows.
+///
+/// # Errors
+/// When it cannot be made or opened.
+pub(crate) fn namespace(host: &HostMount, plan: &Plan) -> Result<OwnedFd> {
+    Owner::of(host, plan).namespace()
+}
+
 /// Whose IDs an idmapped mount shows.
 enum Owner {
     /// Those of these maps, the mount's own or the container's.
@@ -142,7 +150,10 @@ fn clone_tree(mount: &Mount) -> runsig_sys::Result<OwnedFd> {
 }
 
 /// Shows a detached tree's owners through the maps of a user namespace.
-fn shift(tree: &OwnedFd, namespace: &OwnedFd, recursive: bool) -> runsig_sys::Result<()> {
+///
+/// # Errors
+/// As mount_setattr(2).
+pub(crate) fn shift(tree: &OwnedFd, namespace: &OwnedFd, recursive: bool) -> runsig_sys::Result<()> {
     let userns = Some(namespace.as_fd());
     let change = AttrChange { set: ATTR_IDMAP, userns, recursive, ..AttrChange::default() };
     mount::mount_setattr(tree.as_fd(), &change)

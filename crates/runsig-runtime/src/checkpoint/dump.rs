@@ -96,7 +96,7 @@ fn make_images(globals: &Globals, options: &CheckpointOptions, container: &Conta
         dump.write_descriptors()?;
     }
     let inherit: Vec<RawFd> = status_fd.into_iter().collect();
-    let given = directories.numbered(&options.criu);
+    let given = directories.numbered(&options.criu, options.criu.work());
     let start = Start { inherit: &inherit, directories: &given, ..Start::default() };
     let outcome = Swrk::start(&start)?.ask(request, &mut ready);
     outcome.map(drop).map_err(|error| with_log(globals, error, &directories.log))

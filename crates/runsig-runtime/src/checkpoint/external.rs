@@ -10,14 +10,16 @@ use std::path::{Component, Path, PathBuf};
 
 use runsig_proto::plan::{Mount, MountWhat};
 use runsig_spec::Plan;
+use runsig_spec::plan::HostMount;
 use runsig_sys::process::{
     CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWTIME, CLONE_NEWUSER,
     CLONE_NEWUTS,
 };
-use runsig_sys::{fd, fs};
+use runsig_sys::{OwnedFd, fd, fs};
 
 use super::rpc::ExternalMount;
 use crate::error::{Error, Result};
+use crate::host_mounts;
 use crate::store::c_path;
 
 /// The list of what the standard streams were, beside the images.
@@ -69,14 +71,19 @@ fn text(path: &Path) -> String {
 }
 
 /// Every mount of the bundle that is not CRIU's to save: (where it is inside, what is mounted).
-fn mounts(plan: &Plan) -> Vec<(PathBuf, PathBuf)> {
+/// `clones` is where the trees are that CRIU is given in the place of some sources.
+fn mounts(plan: &Plan, clones: Option<&Path>) -> Vec<(PathBuf, PathBuf)> {
     let rootfs = &plan.rootfs;
     let given = plan.init.rootfs.as_ref().map_or(&[][..], |rootfs| &rootfs.mounts);
     let mut all = Vec::new();
-    for mount in given {
+    for (index, mount) in given.iter().enumerate() {
         let inside = || resolve(rootfs, path(&mount.destination));
         match &mount.what {
-            MountWhat::Bind { source, .. } => all.push((inside(), path(source).to_owned())),
+            MountWhat::Bind { source, .. } => {
+                let clone = clones.filter(|_| is_cloned(plan, index, path(source)));
+                let from = clone.map_or_else(|| path(source).to_owned(), |clones| clones.join(name(index)));
+                all.push((inside(), from));
+            }
             // Without a cgroup namespace the view is made of binds; otherwise there are real mounts.
             MountWhat::Cgroup { v1, v2, namespace: false, .. } => {
                 let below = inside();
@@ -92,6 +99,21 @@ fn mounts(plan: &Plan) -> Vec<(PathBuf, PathBuf)> {
     all
 }
 
+/// The maps of the mount with this number, if it is idmapped.
+fn idmap(plan: &Plan, index: usize) -> Option<&HostMount> {
+    plan.host_mounts.iter().find(|host| host.idmap && host.index == index)
+}
+
+/// Whether CRIU is given a clone of the source that it could not make a bind of.
+fn is_cloned(plan: &Plan, index: usize, source: &Path) -> bool {
+    idmap(plan, index).is_some() || source.starts_with(&plan.rootfs)
+}
+
+/// What a clone is called in the directory of clones.
+fn name(index: usize) -> String {
+    index.to_string()
+}
+
 fn devices(plan: &Plan) -> impl Iterator<Item = PathBuf> {
     let given = plan.init.rootfs.as_ref().map_or(&[][..], |rootfs| &rootfs.devices);
     given.iter().map(|device| resolve(&plan.rootfs, path(&device.path)))
@@ -101,14 +123,14 @@ fn devices(plan: &Plan) -> impl Iterator<Item = PathBuf> {
 pub(super) fn for_dump(plan: &Plan, masked: &[PathBuf]) -> Vec<ExternalMount> {
     let itself = |path: PathBuf| ExternalMount { key: text(&path), value: text(&path) };
     let hidden = |path: &PathBuf| ExternalMount { key: text(path), value: NULL.to_owned() };
-    let bound = mounts(plan).into_iter().map(|(inside, _)| itself(inside));
+    let bound = mounts(plan, None).into_iter().map(|(inside, _)| itself(inside));
     bound.chain(masked.iter().map(hidden)).chain(devices(plan).map(itself)).collect()
 }
 
-/// What a restore mounts for them.
-pub(super) fn for_restore(plan: &Plan) -> Vec<ExternalMount> {
+/// What a restore mounts for them; `clones` is the directory of what [`Place::stand_in`] is made.
+pub(super) fn for_restore(plan: &Plan, clones: &Path) -> Vec<ExternalMount> {
     let mount = |key: &Path, source: &Path| ExternalMount { key: text(key), value: text(source) };
-    let bound = mounts(plan).into_iter().map(|(inside, source)| mount(&inside, &source));
+    let bound = mounts(plan, Some(clones)).into_iter().map(|(inside, source)| mount(&inside, &source));
     let masks = plan.init.rootfs.as_ref().is_some_and(|rootfs| !rootfs.masked.is_empty());
     let hidden = masks.then(|| ExternalMount { key: NULL.to_owned(), value: NULL.to_owned() });
     bound.chain(hidden).chain(devices(plan).map(|path| mount(&path, &path))).collect()
@@ -130,28 +152,57 @@ pub(super) fn masked_files(plan: &Plan, pid: i32) -> Result<Vec<PathBuf>> {
     Ok(masked.iter().filter(is_file).map(|text| resolve(&plan.rootfs, path(text))).collect())
 }
 
-/// A mount whose place has to be there before CRIU can restore it.
-pub(super) struct Place {
+/// A mount that has to be prepared before CRIU can restore it.
+pub(super) struct Place<'a> {
     /// As the container sees it.
     pub(super) inside: PathBuf,
+    /// The place comes back with the tmpfs it is on.
+    pub(super) on_tmpfs: bool,
     /// What is bound there.
     pub(super) source: Option<PathBuf>,
+    /// What CRIU is given instead of the source.
+    pub(super) stand_in: Option<StandIn<'a>>,
 }
 
-/// The places of the bundle's mounts, in order. Those on a tmpfs come back with its content, and
-/// those of cgroups with what they are mounted on.
-pub(super) fn places(plan: &Plan) -> Vec<Place> {
+/// A tree to be made for CRIU.
+pub(super) struct StandIn<'a> {
+    /// Its name among the clones.
+    pub(super) name: String,
+    /// With the mounts below it.
+    pub(super) tree: bool,
+    /// It shows the IDs of this user namespace.
+    pub(super) idmap: Option<(&'a HostMount, OwnedFd)>,
+}
+
+/// The places a restore needs, in the order of the mounts. Those of cgroups are never on the disk.
+///
+/// # Errors
+/// When a user namespace for an idmapped mount cannot be made or opened.
+pub(super) fn places(plan: &Plan) -> Result<Vec<Place<'_>>> {
     let mounts = plan.init.rootfs.as_ref().map_or(&[][..], |rootfs| &rootfs.mounts);
-    let place = |mount: &Mount| {
-        let source = match &mount.what {
-            MountWhat::Cgroup { .. } => return None,
-            MountWhat::Bind { source, .. } => Some(path(source).to_owned()),
-            MountWhat::FileSystem { .. } => None,
-        };
+    let mut all = Vec::with_capacity(mounts.len());
+    for (index, mount) in mounts.iter().enumerate() {
         let destination = path(&mount.destination);
-        (!on_tmpfs(destination, mounts)).then(|| Place { inside: resolve(&plan.rootfs, destination), source })
-    };
-    mounts.iter().filter_map(place).collect()
+        let (source, stand_in) = match &mount.what {
+            MountWhat::Cgroup { .. } => continue,
+            MountWhat::FileSystem { .. } => (None, None),
+            MountWhat::Bind { source, recursive, .. } => {
+                (Some(path(source).to_owned()), stand_in(plan, index, path(source), *recursive)?)
+            }
+        };
+        let inside = resolve(&plan.rootfs, destination);
+        all.push(Place { inside, on_tmpfs: on_tmpfs(destination, mounts), source, stand_in });
+    }
+    Ok(all)
+}
+
+fn stand_in<'a>(plan: &'a Plan, index: usize, source: &Path, tree: bool) -> Result<Option<StandIn<'a>>> {
+    if !is_cloned(plan, index, source) {
+        return Ok(None);
+    }
+    let namespace = |host| host_mounts::namespace(host, plan).map(|namespace| (host, namespace));
+    let idmap = idmap(plan, index).map(namespace).transpose()?;
+    Ok(Some(StandIn { name: name(index), tree, idmap }))
 }
 
 fn on_tmpfs(destination: &Path, mounts: &[Mount]) -> bool {

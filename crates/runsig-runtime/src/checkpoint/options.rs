@@ -112,6 +112,11 @@ pub(super) struct Directories {
 }
 
 impl CriuOptions {
+    /// The directory of work, which is that of the images where none is named.
+    pub(super) fn work(&self) -> &Path {
+        self.work_path.as_deref().unwrap_or(&self.image_path)
+    }
+
     /// Makes and opens the directories. `log` is the name of CRIU's log file.
     ///
     /// # Errors
@@ -126,15 +131,27 @@ impl CriuOptions {
             }
             None => None,
         };
-        let log = self.work_path.as_deref().unwrap_or(&self.image_path).join(log);
+        let log = self.work().join(log);
         Ok(Directories { images, work, log })
     }
 }
 
 impl Directories {
-    /// By number and path, for the one who opens them again.
-    pub(super) fn numbered<'a>(&self, given: &'a CriuOptions) -> Vec<(RawFd, &'a Path)> {
-        let work = self.work.as_ref().map(OwnedFd::raw).zip(given.work_path.as_deref());
+    /// Makes the directory of work another than that of the images, even where none is named.
+    ///
+    /// # Errors
+    /// When it cannot be opened again.
+    pub(super) fn divide(&mut self) -> Result<()> {
+        if self.work.is_none() {
+            let again = fs::dup(self.images.as_fd(), 3).map_err(Error::io("open", &self.log))?;
+            self.work = Some(again);
+        }
+        Ok(())
+    }
+
+    /// By number and path, for the one who opens them again and finds that of work at `work`.
+    pub(super) fn numbered<'a>(&self, given: &'a CriuOptions, work: &'a Path) -> Vec<(RawFd, &'a Path)> {
+        let work = self.work.as_ref().map(|directory| (directory.raw(), work));
         [(self.images.raw(), given.image_path.as_path())].into_iter().chain(work).collect()
     }
 }

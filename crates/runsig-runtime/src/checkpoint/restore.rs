@@ -19,7 +19,7 @@ use super::error::CriuError;
 use super::external;
 use super::options::{Directories, RestoreOptions};
 use super::program::Start;
-use super::rootfs::Root;
+use super::rootfs::{self, Images, Root};
 use super::rpc::{CgroupRoot, InheritFd, JoinNamespace, Kind, Options, Request};
 use super::swrk::{Listener, Swrk};
 use super::version::Version;
@@ -39,10 +39,13 @@ use crate::sd_notify;
 use crate::state::Phase;
 use crate::status::Status;
 use crate::store::{Container, Store, c_path};
+use crate::userns;
 
 const LOG: &str = "restore.log";
 /// Where the rootfs is bound for CRIU, in the container's directory.
 const ROOT: &str = "criu-root";
+/// Where idmapped mounts are for CRIU, likewise.
+const CLONES: &str = "criu-mounts";
 /// The first CRIU that changes LSM profiles as it is told.
 const CHANGES_LSM: i32 = 3_16_00;
 
@@ -84,15 +87,6 @@ fn load(globals: &Globals, options: &RestoreOptions) -> Result<Plan> {
     let mut plan = create::load(globals, &options.create)?;
     // No container with one was ever saved: what is restored is the program itself.
     plan.init.resident = None;
-    if let Some(mount) = plan.host_mounts.iter().find(|mount| mount.idmap) {
-        let mounts = plan.init.rootfs.as_ref().map_or(&[][..], |rootfs| &rootfs.mounts);
-        let place = mounts
-            .get(mount.index)
-            .map_or_else(String::new, |mount| mount.destination.to_string_lossy().into_owned());
-        return Err(Error::Invalid(format!(
-            "cannot restore the id-mapped mount {place}: criu does not know these"
-        )));
-    }
     Ok(plan)
 }
 
@@ -110,7 +104,11 @@ fn bring_back(
 ) -> Result<Restored> {
     let version = Version::ask()?;
     check_lsm(options, version)?;
-    let directories = options.criu.directories(LOG)?;
+    let mut directories = options.criu.directories(LOG)?;
+    let owner = images_owner(&plan)?;
+    if owner.is_some() {
+        directories.divide()?;
+    }
     let streams = read_streams(&options.criu.image_path, &directories)?;
     let namespaces = Joined::open(&plan, version)?;
     let store = Store::new(&globals.root);
@@ -119,7 +117,7 @@ fn bring_back(
     }
     let paths = crate::bundle::cgroup_paths(globals, &plan, &options.create.id)?;
     let mut container = create::claim(&store, create::first_state(&options.create, &plan, paths)?)?;
-    let restore = Restore { globals, options, plan: &mut plan, container: &mut container, console };
+    let restore = Restore { globals, options, plan: &mut plan, container: &mut container, owner, console };
     match restore.run(&directories, &streams, &namespaces) {
         Ok(init) => Ok(Restored { container, init }),
         Err(error) => {
@@ -129,6 +127,14 @@ fn bring_back(
             Err(error)
         }
     }
+}
+
+/// The user namespace that the container's root is of, if not the host's.
+fn images_owner(plan: &Plan) -> Result<Option<OwnedFd>> {
+    if plan.uid_mappings.is_empty() {
+        return Ok(None);
+    }
+    userns::for_maps(&plan.uid_mappings, &plan.gid_mappings).map(Some)
 }
 
 fn check_lsm(options: &RestoreOptions, version: Version) -> Result<()> {
@@ -196,11 +202,37 @@ impl Joined {
     }
 }
 
+/// The empty directories of the container's that CRIU finds its mounts at, in its own mount namespace.
+struct Places {
+    root: PathBuf,
+    clones: PathBuf,
+}
+
+impl Places {
+    fn make(container: &Path) -> Result<Self> {
+        let make = |name: &str| {
+            let path = container.join(name);
+            fs::mkdirat(fd::CWD, &c_path(&path)?, 0o755).map_err(Error::io("mkdir", &path))?;
+            // CRIU wants no links in it.
+            std::fs::canonicalize(&path).map_err(Error::std_io("resolve", &path))
+        };
+        Ok(Self { root: make(ROOT)?, clones: make(CLONES)? })
+    }
+
+    /// Empty: what was mounted there has gone with CRIU.
+    fn remove(&self) {
+        for path in [&self.root, &self.clones] {
+            let _ = c_path(path).map(|path| fs::unlinkat(fd::CWD, &path, true));
+        }
+    }
+}
+
 struct Restore<'a> {
     globals: &'a Globals,
     options: &'a RestoreOptions,
     plan: &'a mut Plan,
     container: &'a mut Container,
+    owner: Option<OwnedFd>,
     console: Option<OwnedFd>,
 }
 
@@ -217,13 +249,12 @@ impl Restore<'_> {
         if sd_notify::manager().is_some() {
             sd_notify::make_directory(self.container)?;
         }
-        let at = self.container.path.join(ROOT);
-        fs::mkdirat(fd::CWD, &c_path(&at)?, 0o755).map_err(Error::io("mkdir", &at))?;
-        let criu = self.start(&cgroup, &at, directories, joined)?;
+        let places = Places::make(&self.container.path)?;
+        let criu = self.start(&cgroup, &places, directories, joined)?;
         if has_unit {
             build::start_unit(self.globals, self.plan, self.container, &mut cgroup, criu.pid())?;
         }
-        let request = self.request(directories, streams, joined, &at, criu.pid())?;
+        let request = self.request(directories, streams, joined, &places, criu.pid())?;
         let mut answers =
             Answers { plan: self.plan, container: self.container, console: self.console.take(), init: None };
         let response = criu.ask(request, &mut answers)?;
@@ -234,22 +265,32 @@ impl Restore<'_> {
         }
         self.container.state.phase = Phase::Created;
         self.container.save()?;
-        // Empty: what was mounted there has gone with CRIU.
-        let _ = fs::unlinkat(fd::CWD, &c_path(&at)?, true);
+        places.remove();
         notify::publish(self.options.create.pid_file.as_deref(), None, notify::Kind::Standard, &init)?;
         Ok(init)
     }
 
-    fn start(&self, cgroup: &Cgroup, at: &Path, directories: &Directories, joined: &Joined) -> Result<Swrk> {
+    fn start(
+        &self,
+        cgroup: &Cgroup,
+        at: &Places,
+        directories: &Directories,
+        joined: &Joined,
+    ) -> Result<Swrk> {
         let doors = doors(cgroup)?;
         let inherit: Vec<RawFd> = joined.inherited.iter().map(|(file, _)| file.raw()).collect();
-        let places = external::places(self.plan);
-        let root = Root { rootfs: &self.plan.rootfs, at, places: &places };
+        let places = external::places(self.plan)?;
+        let criu = &self.options.criu;
+        let images =
+            self.owner.as_ref().map(|owner| Images { at: &criu.image_path, work: criu.work(), owner });
+        let work = images.as_ref().map_or_else(|| criu.work().to_owned(), |_| at.clones.join(rootfs::WORK));
+        let root =
+            Root { rootfs: &self.plan.rootfs, at: &at.root, clones: &at.clones, images, places: &places };
         let before = || root.prepare();
         Swrk::start(&Start {
             cgroups: &doors,
             inherit: &inherit,
-            directories: &directories.numbered(&self.options.criu),
+            directories: &directories.numbered(criu, &work),
             our_streams: true,
             before: Some(&before),
         })
@@ -260,21 +301,16 @@ impl Restore<'_> {
         directories: &Directories,
         streams: &[String],
         joined: &Joined,
-        at: &Path,
+        at: &Places,
         criu: i32,
     ) -> Result<Request> {
         let streams = streams.iter().zip(0..3).filter(|(stream, _)| stream.contains("pipe:"));
         let inherited = joined.inherited.iter().map(|(file, key)| (file.raw(), (*key).to_owned()));
         let options = Options {
-            root: Some(
-                std::fs::canonicalize(at)
-                    .map_err(Error::std_io("resolve", at))?
-                    .to_string_lossy()
-                    .into_owned(),
-            ),
+            root: Some(at.root.to_string_lossy().into_owned()),
             rst_sibling: Some(true),
             evasive_devices: Some(true),
-            external_mounts: external::for_restore(self.plan),
+            external_mounts: external::for_restore(self.plan, &at.clones),
             cgroup_roots: cgroup_roots(criu)?,
             join_ns: joined.named.clone(),
             inherit_fds: inherited

@@ -4,17 +4,39 @@
 //! that CRIU: nothing has to be unmounted, whatever ends when. It goes on receiving the host's mounts,
 //! so that what is mounted from it belongs to the same peer groups as before.
 //!
-//! Owns: the binds and the missing places. Must not: run anywhere but in the child that becomes CRIU.
+//! Two kinds of binds it cannot make from their sources: idmapped ones, for it knows nothing of maps
+//! (3.17, 4.2), and those of what is mounted in the rootfs, for it is not there before CRIU is. Of these it is
+//! given clones made here. A bind of a mount with maps has them, too.
+//!
+//! Owns: the binds, the clones and the missing places. Must not: run anywhere but in the child that becomes
+//! CRIU.
 
+use std::ffi::CStr;
 use std::path::{Component, Path, PathBuf};
 
 use runsig_sys::mount::{self, MS_REC, MS_SLAVE};
 use runsig_sys::process::{self, CLONE_NEWNS};
 use runsig_sys::{BorrowedFd, Errno, OwnedFd, fd, fs};
 
-use super::external::Place;
+use super::external::{Place, StandIn};
 use crate::error::{Error, Result};
+use crate::host_mounts;
 use crate::store::c_path;
+
+/// Among the clones, the directory of work as it is.
+pub(super) const WORK: &str = "work";
+/// More images than this, each made on top of others, are a loop.
+const MOST_IMAGES: usize = 1000;
+
+/// Images for somebody else than the host's root.
+pub(super) struct Images<'a> {
+    /// Their directory.
+    pub(super) at: &'a Path,
+    /// The directory of work.
+    pub(super) work: &'a Path,
+    /// The user namespace.
+    pub(super) owner: &'a OwnedFd,
+}
 
 /// What the child does before it becomes CRIU.
 pub(super) struct Root<'a> {
@@ -22,8 +44,12 @@ pub(super) struct Root<'a> {
     pub(super) rootfs: &'a Path,
     /// The directory it is bound to.
     pub(super) at: &'a Path,
+    /// The directory with the clones.
+    pub(super) clones: &'a Path,
+    /// The images that CRIU reads as the root of a user namespace after a while.
+    pub(super) images: Option<Images<'a>>,
     /// What is mounted in it.
-    pub(super) places: &'a [Place],
+    pub(super) places: &'a [Place<'a>],
 }
 
 impl Root<'_> {
@@ -37,10 +63,52 @@ impl Root<'_> {
         mount::mount(None, c"/", None, MS_REC | MS_SLAVE, None).map_err(failed)?;
         // Binds are made for the places in them, as when the container was made, and go again.
         let scratch = self.bind()?;
-        self.places.iter().try_for_each(|place| make(&scratch, place))?;
+        let mut clones = Vec::new();
+        if let Some(images) = &self.images {
+            // It may be the same directory, and CRIU writes its log as the host's root.
+            clones.push((WORK, open_tree(images.work)?));
+            earlier(images.at).iter().try_for_each(|at| show_to(at, images.owner))?;
+        }
+        for place in self.places {
+            // In its turn: its source may be in a mount that was made just before.
+            if let (Some(source), Some(wanted)) = (&place.source, &place.stand_in) {
+                clones.push((wanted.name.as_str(), wanted.make(&self.now(source))?));
+            }
+            if !place.on_tmpfs {
+                make(&scratch, &place.inside, place.source.as_deref().map(|source| self.now(source)))?;
+            }
+        }
         drop(scratch);
         mount::umount(&c_path(self.at)?, true).map_err(Error::io("unmount", self.at))?;
-        self.bind().map(drop)
+        self.bind()?;
+        if clones.is_empty() { Ok(()) } else { self.attach(&clones) }
+    }
+
+    /// Where a source is at the moment: what is mounted in the rootfs is where that is bound.
+    fn now(&self, source: &Path) -> PathBuf {
+        let below = source.strip_prefix(self.rootfs).ok();
+        below.map_or_else(|| source.to_owned(), |below| self.at.join(below))
+    }
+
+    /// Puts the clones where CRIU is told to look for them.
+    fn attach(&self, clones: &[(&str, OwnedFd)]) -> Result<()> {
+        let tmpfs = Some(c"tmpfs");
+        mount::mount(tmpfs, &c_path(self.clones)?, tmpfs, 0, Some(c"mode=755"))
+            .map_err(Error::io("mount", self.clones))?;
+        for (name, tree) in clones {
+            let at = self.clones.join(name);
+            let attach = |at: &CStr| {
+                if fs::fstat(tree.as_fd())?.is(fs::S_IFDIR) {
+                    fs::mkdirat(fd::CWD, at, 0o700)?;
+                } else {
+                    fs::openat(fd::CWD, at, fs::O_CREAT | fs::O_EXCL, 0o600)?;
+                }
+                let place = fs::openat(fd::CWD, at, fs::O_PATH, 0)?;
+                mount::move_mount(tree.as_fd(), place.as_fd())
+            };
+            attach(&c_path(&at)?).map_err(Error::io("mount", &at))?;
+        }
+        Ok(())
     }
 
     fn bind(&self) -> Result<OwnedFd> {
@@ -56,16 +124,52 @@ impl Root<'_> {
     }
 }
 
-/// Makes one place, and binds its source to it.
-fn make(root: &OwnedFd, place: &Place) -> Result<()> {
-    let failed = |errno: Errno| Error::io("create criu restore mountpoint for", &place.inside)(errno);
-    let directory = place.source.as_ref().is_none_or(|source| source.is_dir());
-    let inside = place.inside.strip_prefix("/").unwrap_or(&place.inside);
-    if inside.as_os_str().is_empty() {
+fn open_tree(path: &Path) -> Result<OwnedFd> {
+    mount::open_tree(fd::CWD, &c_path(path)?, false).map_err(Error::io("open", path))
+}
+
+/// These images, and those they were made on top of.
+fn earlier(images: &Path) -> Vec<PathBuf> {
+    let next =
+        |images: &PathBuf| std::fs::read_link(images.join("parent")).ok().map(|link| images.join(link));
+    std::iter::successors(Some(images.to_owned()), next).take(MOST_IMAGES).collect()
+}
+
+/// Images are the host root's alone, and CRIU opens the last of them when it is the container's root already. For
+/// it they are that one's, in this mount namespace. On a file system without idmapped mounts they stay as they are:
+/// those that everybody may read will do.
+fn show_to(images: &Path, namespace: &OwnedFd) -> Result<()> {
+    let tree = open_tree(images)?;
+    if host_mounts::shift(&tree, namespace, false).is_err() {
         return Ok(());
     }
-    let at = find_or_make(root.as_fd(), inside, directory).map_err(failed)?;
-    let Some(source) = &place.source else { return Ok(()) };
+    let failed = |errno| Error::io("mount", images)(errno);
+    let at = fs::openat(fd::CWD, &c_path(images)?, fs::O_PATH | fs::O_DIRECTORY, 0).map_err(failed)?;
+    mount::move_mount(tree.as_fd(), at.as_fd()).map_err(failed)
+}
+
+impl StandIn<'_> {
+    fn make(&self, source: &Path) -> Result<OwnedFd> {
+        let tree = mount::open_tree(fd::CWD, &c_path(source)?, self.tree).and_then(|tree| {
+            if let Some((host, namespace)) = &self.idmap {
+                host_mounts::shift(&tree, namespace, host.recursive_idmap)?;
+            }
+            Ok(tree)
+        });
+        tree.map_err(Error::io("clone mount of", source))
+    }
+}
+
+/// Makes one place, and binds its source to it.
+fn make(root: &OwnedFd, inside: &Path, source: Option<PathBuf>) -> Result<()> {
+    let failed = |errno: Errno| Error::io("create criu restore mountpoint for", inside)(errno);
+    let directory = source.as_ref().is_none_or(|source| source.is_dir());
+    let below = inside.strip_prefix("/").unwrap_or(inside);
+    if below.as_os_str().is_empty() {
+        return Ok(());
+    }
+    let at = find_or_make(root.as_fd(), below, directory).map_err(failed)?;
+    let Some(source) = &source else { return Ok(()) };
     let tree = mount::open_tree(fd::CWD, &c_path(source)?, true).map_err(Error::io("open", source))?;
     mount::move_mount(tree.as_fd(), at.as_fd()).map_err(failed)
 }
