@@ -1,18 +1,20 @@
 //! `process.apparmorProfile` on a kernel with AppArmor.
 
 use std::fs;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use runsig_tests::leftovers::Before;
+use runsig_tests::runtime::{finish, scratch};
 use runsig_tests::spec::set_user_namespace;
-use runsig_tests::{Bundle, Case, Container, cases, harness, json, needs};
+use runsig_tests::{Bundle, Case, Container, cases, harness, json, needs, wait};
 
 /// The tests of this file.
 pub const CASES: &[Case] = cases![
     V2 "apparmor": profile_is_applied, profile_denies, profile_with_no_new_privileges, profile_in_a_user_namespace,
         init_waits_unconfined_until_start, profile_that_is_not_loaded, exec_has_the_containers_profile,
         exec_by_flag, exec_by_process_file, exec_with_a_profile_that_is_not_loaded, unconfined_by_name, complaining,
-        profile_denies_mount_and_ptrace, start_container_hooks_are_bound_by_it;
+        profile_denies_mount_and_ptrace, start_container_hooks_are_bound_by_it, restored_with_another_profile;
 ];
 
 /// A profile in the kernel for as long as the test runs.
@@ -64,6 +66,44 @@ const WHO: &str = "cat /proc/self/attr/current; cat /secret 2>&1; true";
 
 fn denied(profile: &Profile) -> String {
     format!("{} (enforce)\ncat: can't open '/secret': Permission denied", profile.name)
+}
+
+fn restored_with_another_profile() {
+    needs::criu();
+    let open = Profile::load("open", "attach_disconnected", "ptrace,\n mount,");
+    let deny = Profile::deny_secret("deny");
+    let container = Container::new(bundle(
+        "while :; do cat /proc/self/attr/current > /who; cat /secret > /read 2>&1; sleep 0.1; done",
+        &open.name,
+    ));
+    let images = scratch("images");
+    let call = |verb: &str, args: &[&str]| {
+        // See tests/lifecycle/checkpoint.rs for the mode.
+        let paths = ["--image-path", images.to_str().expect("utf-8"), "--manage-cgroups-mode", "ignore"];
+        let all: Vec<&str> = paths.iter().chain(args).copied().collect();
+        finish(container.command(verb, &all), Duration::from_secs(60)).ok()
+    };
+    let mut run = container.command("run", &["--detach"]);
+    run.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    assert!(run.status().expect("run").success());
+    let says = |file: &str, words: &str| {
+        let path = container.bundle.rootfs().join(file);
+        wait::expect("its words", || fs::read_to_string(&path).is_ok_and(|text| text.contains(words)));
+    };
+    says("who", &format!("{} (enforce)", open.name));
+    says("read", "secret");
+    let label = || fs::read_to_string(format!("/proc/{}/attr/current", container.pid())).expect("/proc");
+
+    call("checkpoint", &[]);
+    call("restore", &["--detach"]);
+    assert_eq!(label().trim_end(), format!("{} (enforce)", open.name), "its own without the flag");
+
+    // Not from the same images: its files have gone on.
+    call("checkpoint", &[]);
+    call("restore", &["--detach", "--lsm-profile", &format!("apparmor:{}", deny.name)]);
+    assert_eq!(label().trim_end(), format!("{} (enforce)", deny.name));
+    says("who", &format!("{} (enforce)", deny.name));
+    says("read", "Permission denied");
 }
 
 fn profile_is_applied() {
