@@ -19,6 +19,7 @@ mod safety;
 mod sd_notify;
 mod seccomp;
 mod systemd;
+mod systemd_rootless;
 mod terminal;
 mod userns;
 
@@ -43,6 +44,7 @@ fn main() -> std::process::ExitCode {
         sd_notify::CASES,
         seccomp::CASES,
         systemd::CASES,
+        systemd_rootless::CASES,
         terminal::CASES,
         userns::CASES,
     ])

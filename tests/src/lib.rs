@@ -17,6 +17,7 @@ pub mod fake_criu;
 pub mod harness;
 pub mod host_config;
 pub mod leftovers;
+pub mod login;
 pub mod needs;
 pub mod procs;
 pub mod runtime;

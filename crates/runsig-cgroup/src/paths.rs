@@ -220,6 +220,12 @@ impl Paths {
         self.unit.as_ref()
     }
 
+    /// Whether its creator was to get by without privilege.
+    #[must_use]
+    pub fn is_rootless(&self) -> bool {
+        self.rootless
+    }
+
     /// Whether the container has no cgroup of its own.
     #[must_use]
     pub fn is_disabled(&self) -> bool {

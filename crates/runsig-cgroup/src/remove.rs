@@ -18,6 +18,8 @@ use crate::walk::walk;
 
 /// How long [`Cgroup::remove`] waits for the last processes to end.
 const BOUND: Duration = Duration::from_secs(2);
+/// How long systemd is waited for that is not asked.
+const NOTICE: Duration = Duration::from_millis(100);
 
 impl Cgroup {
     /// Removes the container's unit, where it has one, and its directories with all below them, and
@@ -27,9 +29,22 @@ impl Cgroup {
     /// A directory that still holds processes after two seconds (`device or resource busy`). The
     /// other hierarchies are removed all the same; the first failure is returned.
     pub fn remove(&mut self) -> Result<()> {
-        let stopped = self.paths().unit().map_or(Ok(()), systemd::forget);
+        let stopped = self.paths().unit().map_or(Ok(true), systemd::forget);
+        if matches!(stopped, Ok(false)) {
+            self.leave_to_systemd();
+        }
         // Whatever systemd says: some directories are ours.
-        self.remove_within(BOUND).and(stopped)
+        self.remove_within(BOUND).and(stopped.map(drop))
+    }
+
+    /// Gives a systemd that we could not speak to the time to see for itself that nobody is left. The kernel
+    /// tells it 10 ms late (CGROUP_FILE_NOTIFY_MIN_INTV), and never when the directory is gone by then:
+    /// the unit would stay for good, and its name be taken.
+    fn leave_to_systemd(&mut self) {
+        let end = Instant::now() + NOTICE;
+        while self.exists() && Instant::now() < end {
+            std::thread::sleep(NOTICE / 20);
+        }
     }
 
     /// As [`Cgroup::remove`] for the directories alone, with another bound for the wait.

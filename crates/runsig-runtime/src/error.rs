@@ -32,8 +32,13 @@ pub enum Error {
     Spec(runsig_spec::SpecError),
     /// cgroups.
     Cgroup(runsig_cgroup::Error),
-    /// A process could not enter the cgroups: why.
-    Placing(String),
+    /// A process could not enter the cgroups.
+    Placing {
+        /// Why.
+        why: String,
+        /// They are there; it is for where the caller is.
+        foreign: bool,
+    },
     /// Finding or signalling a process.
     Signal(runsig_signal::Error),
     /// A system call on a path.
@@ -121,7 +126,7 @@ impl fmt::Display for Error {
             Self::Signal(error) => error.fmt(f),
             Self::Criu(error) => error.fmt(f),
             Self::Cgroup(error) => write!(f, "unable to apply cgroup configuration: {error}"),
-            Self::Placing(why) => write!(f, "error adding pid of the process to cgroups: {why}"),
+            Self::Placing { why, .. } => write!(f, "error adding pid of the process to cgroups: {why}"),
             Self::Io { operation, path, errno } => write!(f, "{operation} {}: {errno}", path.display()),
             Self::NetDevice { name, namespace, why, errno } => {
                 let place = namespace.display();

@@ -3,7 +3,7 @@
 //! Owns: entering the container's namespaces and cgroup, and waiting for the process in front.
 //! Must not: change the container's state.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use runsig_cgroup::{Cgroup, Paths};
 use runsig_proto::plan::{Fds, Namespaces, Process};
@@ -130,38 +130,64 @@ impl Exec<'_> {
             }
             .start()
         };
-        let launch_in = |paths: Paths| {
-            let cgroup = Cgroup::new(paths);
+        Ok((self.launch_in_place(&first, launch_through)?, plan))
+    }
+
+    /// Starts the process where it belongs: in the container's cgroup, or in the one below that is named.
+    fn launch_in_place(
+        &self,
+        first: &ProcessFd,
+        launch_through: impl Fn(Option<BorrowedFd<'_>>, Vec<OwnedFd>) -> Result<Launched>,
+    ) -> Result<Launched> {
+        let own = &self.container.state.cgroup;
+        let launch_in = |paths: &Paths| {
+            let cgroup = Cgroup::new(paths.clone());
             let (cgroup, tasks) = doors(&cgroup)?;
             launch_through(cgroup, tasks).map_err(refused_by_cgroup)
         };
-        let mut launched = launch_in(state.cgroup.below(&self.options.cgroups)?);
+        let wanted = own.below(&self.options.cgroups)?;
+        let mut inits = None;
+        let mut launched = launch_in(&wanted);
+        let mut can_be_moved = is_foreign(&launched);
         // Init can have moved: into a cgroup below, so that its own takes no processes any more,
         // or away from one that is gone. Nobody who names a cgroup wants another.
-        if let Err(Error::Placing(_)) = launched
+        if let Err(Error::Placing { .. }) = launched
             && self.options.cgroups.is_empty()
-            && let Some(paths) = state.cgroup.of_process(first.pid())
         {
-            launched = launch_in(paths);
+            inits = own.of_process(first.pid());
+            launched = inits.as_ref().map_or(launched, launch_in);
+            can_be_moved |= is_foreign(&launched);
         }
         // A user may enter no cgroup of theirs from one that is root's, but systemd may move them.
-        if let Err(Error::Placing(_)) = launched
-            && state.cgroup.unit().is_some()
-        {
-            launched = launch_through(None, Vec::new()).and_then(|launched| self.attach(launched));
-        }
-        Ok((launched?, plan))
+        can_be_moved &= own.unit().is_some();
+        let why = match launched {
+            Err(Error::Placing { why, .. }) if can_be_moved || self.may_stay_outside() => why,
+            settled => return settled,
+        };
+        let launched = launch_through(None, Vec::new())?;
+        let pid = launched.child.pid;
+        let moved = if can_be_moved { attach(own, &wanted, inits.as_ref(), pid) } else { Err(why) };
+        self.unless_kept_out(launched, moved)
     }
 
-    fn attach(&self, launched: Launched) -> Result<Launched> {
-        let below = self.options.cgroups.first().map(|(_, below)| below.as_path()).unwrap_or(Path::new(""));
-        match Cgroup::new(self.container.state.cgroup.clone()).attach(below, launched.child.pid) {
-            Ok(()) => Ok(launched),
-            Err(error) => {
-                launch::kill_and_reap(&launched.child);
-                Err(Error::Placing(error.to_string()))
-            }
+    /// runc's rule: a rootless process goes without a cgroup it cannot enter. Who names one wants that one.
+    fn may_stay_outside(&self) -> bool {
+        self.container.state.cgroup.is_rootless() && self.options.cgroups.is_empty()
+    }
+
+    fn unless_kept_out(
+        &self,
+        launched: Launched,
+        moved: std::result::Result<(), String>,
+    ) -> Result<Launched> {
+        let Err(why) = moved else { return Ok(launched) };
+        let error = Error::Placing { why, foreign: true };
+        if self.may_stay_outside() {
+            self.globals.warn(&format!("{error}; the process stays in its caller's cgroup"));
+            return Ok(launched);
         }
+        launch::kill_and_reap(&launched.child);
+        Err(error)
     }
 
     fn time_namespace(&self, first: &ProcessFd) -> Result<Option<(OwnedFd, PathBuf)>> {
@@ -236,23 +262,37 @@ impl Exec<'_> {
     }
 }
 
+/// Whether there would be a way in from elsewhere.
+fn is_foreign(launched: &Result<Launched>) -> bool {
+    matches!(launched, Err(Error::Placing { foreign: true, .. }))
+}
+
+/// Has systemd move a process into a cgroup; when that takes none, to where init is.
+fn attach(own: &Paths, wanted: &Paths, inits: Option<&Paths>, pid: i32) -> std::result::Result<(), String> {
+    let cgroup = Cgroup::new(own.clone());
+    let Err(error) = cgroup.attach(wanted, pid) else { return Ok(()) };
+    let moved = inits.is_some_and(|place| place != wanted && cgroup.attach(place, pid).is_ok());
+    if moved { Ok(()) } else { Err(error.to_string()) }
+}
+
 /// The ways into the cgroups, which have to be there.
 fn doors(cgroup: &Cgroup) -> Result<(Option<BorrowedFd<'_>>, Vec<OwnedFd>)> {
     let doors = || Ok((cgroup.dir_fd()?, cgroup.task_files()?));
-    doors().map_err(|error: runsig_cgroup::Error| Error::Placing(error.to_string()))
+    doors().map_err(|error: runsig_cgroup::Error| Error::Placing { why: error.to_string(), foreign: false })
 }
 
 /// An exec makes no namespaces, so a clone that fails like this was refused by the cgroup: it has
-/// handed its controllers to the cgroups below, it has just been removed, or it is none of ours to enter.
+/// handed its controllers to the cgroups below, it has just been removed, or it is none of ours to enter
+/// from where we are (ENOENT: from outside of our cgroup namespace, cgroups(7), `nsdelegate`).
 fn refused_by_cgroup(error: Error) -> Error {
-    match error {
-        Error::Init(InitError {
-            op: Op::Unshare,
-            errno: Some(errno @ (Errno::EBUSY | Errno::ENODEV | Errno::EACCES)),
-            ..
-        }) => Error::Placing(errno.to_string()),
-        other => other,
+    let Error::Init(InitError { op: Op::Unshare, errno: Some(errno), .. }) = error else { return error };
+    let foreign = matches!(errno, Errno::EACCES | Errno::EPERM | Errno::ENOENT);
+    match errno {
+        Errno::EBUSY | Errno::ENODEV | Errno::EOPNOTSUPP => {}
+        _ if foreign => {}
+        _ => return error,
     }
+    Error::Placing { why: errno.to_string(), foreign }
 }
 
 fn running_init(state: &State) -> Result<ProcessFd> {

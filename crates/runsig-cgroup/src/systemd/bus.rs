@@ -28,8 +28,14 @@ const MOST_SIGNALS: usize = 1024;
 pub enum BusError {
     /// No way to it: why.
     Connect(String),
-    /// The connection broke, or what came was no D-Bus.
+    /// There is a socket, and nobody listens: systemd is gone, or it restarts.
+    Away(String),
+    /// The connection broke.
+    Closed(String),
+    /// What came was no D-Bus, or not what was asked for.
     Broken(String),
+    /// systemd took the job and did not do it.
+    Job(String),
     /// Nothing came for half a minute.
     Timeout,
     /// systemd refused: the error's name and its text.
@@ -42,6 +48,19 @@ pub enum BusError {
 }
 
 impl BusError {
+    /// Whether the same may go well in a moment: systemd or its bus restarts (`systemctl daemon-reexec`).
+    pub(crate) fn is_interruption(&self) -> bool {
+        match self {
+            Self::Away(_) | Self::Closed(_) => true,
+            // The bus says so of a systemd that has left it and is not back yet.
+            Self::Refused { name, .. } => matches!(
+                name.strip_prefix("org.freedesktop.DBus.Error."),
+                Some("NoReply" | "Disconnected" | "NameHasNoOwner" | "ServiceUnknown")
+            ),
+            _ => false,
+        }
+    }
+
     /// Whether systemd refused with this error of its own.
     pub(crate) fn is(&self, short: &str) -> bool {
         matches!(self, Self::Refused { name, .. } if name.strip_prefix("org.freedesktop.systemd1.") == Some(short))
@@ -51,12 +70,13 @@ impl BusError {
 impl fmt::Display for BusError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Connect(why) => write!(
+            Self::Connect(why) | Self::Away(why) => write!(
                 f,
                 "failed to connect to dbus (hint: for rootless containers, maybe you need to install \
                  dbus-user-session package): {why}"
             ),
-            Self::Broken(why) => write!(f, "connection to systemd: {why}"),
+            Self::Closed(why) | Self::Broken(why) => write!(f, "connection to systemd: {why}"),
+            Self::Job(why) => f.write_str(why),
             Self::Timeout => f.write_str("timeout waiting for systemd"),
             Self::Refused { name, message } if message.is_empty() => f.write_str(name),
             Self::Refused { message, .. } => f.write_str(message),
@@ -96,7 +116,11 @@ impl Bus {
         for way in ways {
             match Self::open(&way) {
                 Ok(bus) => return Ok(bus),
-                Err(error) => failure = Some(error),
+                // That one may come back is worth more than that another is not there.
+                Err(error) if failure.as_ref().is_none_or(|first: &BusError| !first.is_interruption()) => {
+                    failure = Some(error);
+                }
+                Err(_) => {}
             }
         }
         Err(failure.unwrap_or_else(|| {
@@ -110,7 +134,10 @@ impl Bus {
 
     fn open(way: &Way) -> Result<Self> {
         let shown = || String::from_utf8_lossy(&way.socket).replace('\0', "@");
-        let failed = |errno: Errno| BusError::Connect(format!("dial unix {}: {errno}", shown()));
+        let failed = |errno: Errno| {
+            let why = format!("dial unix {}: {errno}", shown());
+            if errno == Errno::ECONNREFUSED { BusError::Away(why) } else { BusError::Connect(why) }
+        };
         let socket = net::connect_unix(&way.socket).map_err(failed)?;
         Self::over(socket, way.is_bus)
     }
@@ -232,12 +259,12 @@ impl Bus {
                 Ok(0) if left_ms == 0 => return Err(BusError::Timeout),
                 Ok(0) | Err(Errno::EINTR) => {}
                 Ok(_) => break,
-                Err(errno) => return Err(broken("poll", errno)),
+                Err(errno) => return Err(closed("poll", errno)),
             }
         }
         let mut buf = [0u8; 4096];
-        match fs::read(self.socket.as_fd(), &mut buf).map_err(|errno| broken("read", errno))? {
-            0 => Err(BusError::Broken("closed by the other side".to_owned())),
+        match fs::read(self.socket.as_fd(), &mut buf).map_err(|errno| closed("read", errno))? {
+            0 => Err(BusError::Closed("closed by the other side".to_owned())),
             count => {
                 self.received.extend_from_slice(buf.get(..count).unwrap_or_default());
                 Ok(())
@@ -249,15 +276,15 @@ impl Bus {
     fn send(&self, mut bytes: &[u8]) -> Result<()> {
         while !bytes.is_empty() {
             let sent = net::send_with_fds(self.socket.as_fd(), bytes, &[]);
-            let sent = sent.map_err(|errno| broken("write", errno))?;
+            let sent = sent.map_err(|errno| closed("write", errno))?;
             bytes = bytes.get(sent..).unwrap_or_default();
         }
         Ok(())
     }
 }
 
-fn broken(what: &str, errno: Errno) -> BusError {
-    BusError::Broken(format!("{what}: {errno}"))
+fn closed(what: &str, errno: Errno) -> BusError {
+    BusError::Closed(format!("{what}: {errno}"))
 }
 
 fn deadline() -> u64 {

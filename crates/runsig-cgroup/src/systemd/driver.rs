@@ -73,13 +73,13 @@ fn failed(what: impl Into<String>) -> impl FnOnce(BusError) -> Error {
 }
 
 /// A connection and the number of the systemd behind it.
-fn connect(unit: &Unit) -> Result<(Manager, u32)> {
+fn connect(unit: &Unit, unable: &str) -> Result<(Manager, u32)> {
     let connect = || {
         let mut manager = Manager::connect(unit.user)?;
         let version = manager.version()?;
         Ok((manager, version))
     };
-    connect().map_err(failed(""))
+    connect().map_err(failed(unable))
 }
 
 /// The cgroup that a user's units are below.
@@ -102,7 +102,7 @@ impl Cgroup {
         resources: &mut LinuxResources,
     ) -> Result<Vec<String>> {
         let Some(unit) = self.paths().unit.clone() else { return Ok(Vec::new()) };
-        let (mut manager, version) = connect(&unit)?;
+        let (mut manager, version) = connect(&unit, "")?;
         let unified = self.paths().is_unified();
         let target = Target { version, unified, memory: 0 };
         let mut all = first_properties(&unit, unified, pid);
@@ -114,7 +114,9 @@ impl Cgroup {
         all.list.extend(limits.list);
         all.warnings.extend(limits.warnings);
         translate::at_start(resources, target, &mut all)?;
-        manager.start(&unit, &all.list).map_err(failed(format!("unable to start unit {:?}", unit.name)))?;
+        manager
+            .start(&unit, &all.list, pid)
+            .map_err(failed(format!("unable to start unit {:?}", unit.name)))?;
         self.adopt(Some(resources))?;
         if !unified {
             self.remember_devices(to_lines(&filter));
@@ -132,15 +134,15 @@ impl Cgroup {
         let mut changes = changes.clone();
         let unified = self.paths().is_unified();
         let memory = self.complete(&mut changes)?;
-        let (mut manager, version) = connect(unit)?;
+        let unable = "unable to set unit properties";
+        let (mut manager, version) = connect(unit, unable)?;
         let target = Target { version, unified, memory };
         let Properties { list: properties, warnings } = translate::limits(&mut changes, target)?;
         warnings.iter().for_each(|warning| warn(warning));
         if properties.is_empty() {
             return Ok(changes);
         }
-        let mut set =
-            || manager.set_properties(unit, &properties).map_err(failed("unable to set unit properties"));
+        let mut set = || manager.set_properties(unit, &properties).map_err(failed(unable));
         if unified {
             set()?
         } else {
@@ -215,13 +217,18 @@ impl Cgroup {
         Ok((quota, knobs.read_number("cpu.cfs_period_us")?.unwrap_or(default.1)))
     }
 
-    /// Has systemd move a process into the container's cgroup, for a caller that may not do so itself
-    /// because its own cgroup belongs to somebody else (rootless). `below` is a cgroup inside it.
+    /// Has systemd move a process into `place`, the container's cgroup or one below, for a caller that may
+    /// not do so itself because its own cgroup belongs to somebody else (rootless). cgroup v2.
     ///
     /// # Errors
-    /// When the container has no unit, or systemd refuses.
-    pub fn attach(&self, below: &Path, pid: i32) -> Result<()> {
-        let unit = self.paths().unit.as_ref().ok_or(Error::NotConfigured { what: "attach process" })?;
+    /// When the container has no unit, the place is outside of it, or systemd refuses.
+    pub fn attach(&self, place: &Paths, pid: i32) -> Result<()> {
+        let not_there = || Error::NotConfigured { what: "attach process" };
+        let unit = self.paths().unit.as_ref().ok_or_else(not_there)?;
+        let top = self.paths().unified.as_ref().ok_or_else(not_there)?;
+        let place = place.unified.as_ref().ok_or_else(not_there)?;
+        // systemd wants it clean: what is joined of names is.
+        let below = place.relative().strip_prefix(top.relative()).map_err(|_| not_there())?;
         let below = format!("/{}", below.display());
         let pid = u32::try_from(pid).map_err(|_| Error::invalid(format!("bad process {pid}")))?;
         Manager::connect(unit.user)
@@ -250,10 +257,11 @@ fn first_properties(unit: &Unit, unified: bool, pid: i32) -> Properties {
     all
 }
 
-/// Stops the unit. A systemd that is not there any more has none.
-pub(crate) fn forget(unit: &Unit) -> Result<()> {
+/// Stops the unit, and tells whether that was done. A systemd that is not there any more has none, and from
+/// one that refuses it goes with the last of its processes.
+pub(crate) fn forget(unit: &Unit) -> Result<bool> {
     match Manager::connect(unit.user).and_then(|mut manager| manager.stop(unit)) {
-        Ok(()) | Err(BusError::Connect(_)) => Ok(()),
-        Err(error) => Err(failed(format!("unable to stop unit {:?}", unit.name))(error)),
+        Err(error @ BusError::Timeout) => Err(failed(format!("unable to stop unit {:?}", unit.name))(error)),
+        stopped => Ok(stopped.is_ok()),
     }
 }
