@@ -19,7 +19,7 @@ use crate::walk::walk;
 /// How long [`Cgroup::remove`] waits for the last processes to end.
 const BOUND: Duration = Duration::from_secs(2);
 /// How long systemd is waited for that is not asked.
-const NOTICE: Duration = Duration::from_millis(100);
+const NOTICE: Duration = Duration::from_millis(200);
 
 impl Cgroup {
     /// Removes the container's unit, where it has one, and its directories with all below them, and

@@ -22,7 +22,7 @@ type Result<T> = std::result::Result<T, BusError>;
 /// How long a systemd may be away that restarts: mostly a tenth of it.
 const RESTART_NS: u64 = 3_000_000_000;
 /// How long a unit whose processes have ended may take to go: systemd is told, but not at once.
-const GOING_NS: u64 = 1_000_000_000;
+const GOING_NS: u64 = 2_000_000_000;
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// A connection to the systemd that has a unit.
