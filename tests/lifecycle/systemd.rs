@@ -14,7 +14,8 @@ use runsig_tests::{
 
 /// The tests of this file.
 pub const CASES: &[Case] = cases![
-    Systemd "systemd": lives_in_its_scope, default_names, nested_slices, bad_names, annotations, bad_annotations,
+    Systemd "systemd": lives_in_its_scope, default_names, nested_slices, escaped_names, bad_names, annotations,
+        annotations_of_every_type, bad_annotations, survives_a_restart, restarts_meanwhile,
         verbs_need_no_flag, paused, ends_by_itself, failed_unit_is_forgotten, failed_unit_is_replaced,
         foreign_unit_is_left_alone, slices_take_no_containers, exec_in_a_cgroup_below, survives_a_reload,
         delegated_to_its_user, a_users_own_systemd, unified_files, limits_are_properties, update_changes_both, updated_parts,
@@ -24,7 +25,8 @@ pub const CASES: &[Case] = cases![
     Guest "systemd": nested_slices, annotations, verbs_need_no_flag, exec_in_a_cgroup_below, survives_a_reload,
         unified_files, limits_are_properties, update_changes_both, update_leaves_devices_alone, updated_parts, kills_all,
         device_list_is_told, update_warns_of_what_systemd_cannot_have;
-    SystemdHybrid "systemd": lives_in_its_scope, default_names, verbs_need_no_flag, paused, ends_by_itself,
+    SystemdHybrid "systemd": lives_in_its_scope, default_names, escaped_names, survives_a_restart,
+        verbs_need_no_flag, paused, ends_by_itself,
         failed_unit_is_forgotten, foreign_unit_is_left_alone, exec_in_a_cgroup_below, survives_a_reload,
         limits_are_properties, update_changes_both, update_leaves_devices_alone, updated_parts, bad_limits_leave_nothing,
         kills_all,
@@ -124,6 +126,29 @@ fn nested_slices() {
     assert_inside(container.pid(), &format!("/-{id}.scope"));
 }
 
+/// Directories of such names could be taken for files of the kernel's: systemd gives them others. runc looks
+/// in the wrong ones, so that no limit and no list of devices is in force.
+fn escaped_names() {
+    require_runsig("runc's container has neither limits nor a device list then");
+    let mut container = Container::in_scope(sleeper());
+    let id = container.id().to_owned();
+    for (path, place) in [
+        (format!(":_x:{id}"), format!("/system.slice/__x-{id}.scope")),
+        (format!("_a.slice:x:{id}"), format!("/__a.slice/x-{id}.scope")),
+        (format!("memory.slice:.x:{id}"), format!("/_memory.slice/_.x-{id}.scope")),
+        (format!(":cgroup.x:{id}"), format!("/system.slice/_cgroup.x-{id}.scope")),
+    ] {
+        container.bundle.config["linux"]["cgroupsPath"] = path.into();
+        container.create().ok();
+        let pid = container.pid();
+        assert_inside(pid, &place);
+        let listed = container.verb("ps", &["--format", "json"]).ok().json();
+        assert_eq!(listed, json!([pid]), "{place}");
+        container.delete_force().ok();
+        assert!(cgroup::directories(&place).is_empty(), "{place}");
+    }
+}
+
 fn bad_names() {
     let mut container = Container::in_scope(sleeper());
     let before = Before::now(&container.runtime);
@@ -165,6 +190,35 @@ fn annotations() {
     assert_eq!(property(&unit, "CollectMode"), "inactive-or-failed");
     assert_eq!(property(&unit, "Description"), "a container of ours");
     assert!(property(&unit, "After").contains("quick.target"));
+}
+
+fn annotations_of_every_type() {
+    require_runsig("runc knows no tuples");
+    let mut container = Container::in_scope(sleeper());
+    for (name, value, property_name, shown) in [
+        ("SendSIGHUP", "true", "SendSIGHUP", "yes"),
+        ("KillSignal", "0xa", "KillSignal", "10"),
+        ("CPUWeight", "uint64 77", "CPUWeight", "77"),
+        ("TasksMax", "@t 5", "TasksMax", "5"),
+        ("KillMode", "'none'", "KillMode", "none"),
+        ("After", "@as ['a.target']", "After", "a.target"),
+        ("AllowedCPUs", "[byte 0x01]", "AllowedCPUs", "0"),
+        ("AllowedCPUs", "@ay [1]", "AllowedCPUs", "0"),
+        ("IODeviceWeight", "@a(st) [('/dev/null', 100)]", "IODeviceWeight", "/dev/null 100"),
+        ("TimeoutStopSec", "1.5", "TimeoutStopUSec", "1.500000s"),
+        ("TimeoutStopSec", "byte 7", "TimeoutStopUSec", "7s"),
+        ("TimeoutStopSec", "int16 7", "TimeoutStopUSec", "7s"),
+        ("TimeoutStopSec", "uint16 7", "TimeoutStopUSec", "7s"),
+        ("TimeoutStopSec", "uint32 7", "TimeoutStopUSec", "7s"),
+        ("TimeoutStopSec", "int64 7", "TimeoutStopUSec", "7s"),
+        ("TimeoutStopSec", "uint64 7", "TimeoutStopUSec", "7s"),
+    ] {
+        annotate(&mut container, json!({ format!("org.systemd.property.{name}"): value }));
+        container.create().ok();
+        let found = property(&unit(&container), property_name);
+        assert!(found.split(' ').any(|word| word == shown) || found == shown, "{name}={value}: {found}");
+        container.delete_force().ok();
+    }
 }
 
 fn bad_annotations() {
@@ -338,6 +392,54 @@ fn survives_a_reload() {
     assert_inside(container.pid(), &container.bundle.cgroup());
     container.delete_force().ok();
     assert!(!is_loaded(&unit(&container)));
+}
+
+fn restart() {
+    let reexec = Command::new("systemctl").arg("daemon-reexec").status().expect("systemctl");
+    assert!(reexec.success());
+}
+
+/// A new systemd in place of the old one knows the unit, and sets nothing of its own.
+fn survives_a_restart() {
+    let container = Container::in_scope(sleeper().with(|config| {
+        config["linux"]["devices"] = json!([{"path": "/dev/kmsg", "type": "c", "major": 1, "minor": 11}]);
+        config["linux"]["resources"] = json!({"devices": [
+            {"allow": false, "access": "rwm"},
+            {"allow": true, "type": "c", "major": 1, "minor": 11, "access": "r"},
+        ]});
+    }));
+    container.create().ok();
+    restart();
+    container.start().ok();
+    restart();
+    let script = "echo x >/dev/null && head -c1 /dev/zero >/dev/null && ! (true >/dev/kmsg) 2>/dev/null";
+    container.verb_with("exec", &["sh", "-c", script]).ok();
+    container.verb("pause", &[]).ok();
+    restart();
+    assert_eq!(container.status(), "paused");
+    container.verb("resume", &[]).ok();
+    assert_inside(container.pid(), &container.bundle.cgroup());
+    restart();
+    container.delete_force().ok();
+    assert!(!is_loaded(&unit(&container)));
+}
+
+/// It closes every connection, whatever was asked for over it, and nobody listens for a while.
+fn restarts_meanwhile() {
+    require_runsig("runc fails when there is no bus beside systemd's own socket");
+    let mut command = Command::new("sh");
+    let mut restarts =
+        command.args(["-c", "while :; do systemctl daemon-reexec; sleep 0.1; done"]).spawn().expect("sh");
+    let container = Container::in_scope(sleeper());
+    for _ in 0..12 {
+        container.create().ok();
+        assert_inside(container.pid(), &container.bundle.cgroup());
+        container.start().ok();
+        container.delete_force().ok();
+        assert!(cgroup::directories(&container.bundle.cgroup()).is_empty());
+    }
+    restarts.kill().expect("kill");
+    restarts.wait().expect("wait");
 }
 
 fn device_list_is_told() {

@@ -10,7 +10,7 @@ use runsig_sys::process::monotonic_ns;
 use super::Property;
 use super::bus::{Bus, BusError, Manager as Whose};
 use super::message::Call;
-use super::unit::Unit;
+use super::unit::{Unit, directory};
 use super::value::Value;
 
 const NAME: &str = "org.freedesktop.systemd1";
@@ -206,7 +206,7 @@ fn patiently<T>(
 /// Whether a process is in the unit's cgroup itself.
 fn is_in(pid: i32, unit: &Unit) -> bool {
     let cgroups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-    cgroups.lines().any(|line| line.rsplit('/').next() == Some(&unit.name))
+    cgroups.lines().any(|line| line.rsplit('/').next() == Some(&*directory(&unit.name)))
 }
 
 fn unexpected(what: &str) -> BusError {

@@ -276,8 +276,11 @@ impl File<'_> {
     }
 
     fn cpuset(&self, property: &str, target: Target, out: &mut Properties) -> Result<()> {
-        cpuset(property, Some(self.value), target, out)
-            .map_err(|why| Error::invalid(format!("unified resource {:?}={why}", self.name)))
+        let bad = |why: String| Error::invalid(format!("unified resource {:?}={why}", self.name));
+        if self.value.is_empty() {
+            return Err(bad("\"\" conversion error: empty value".to_owned()));
+        }
+        cpuset(property, Some(self.value), target, out).map_err(bad)
     }
 }
 
@@ -440,6 +443,7 @@ mod tests {
             r#"{"cpu.max":"1 2 3"}"#,
             r#"{"cpu.max":""}"#,
             r#"{"cpuset.cpus":"z"}"#,
+            r#"{"cpuset.cpus":" "}"#,
             r#"{"pids.max":"-1"}"#,
         ] {
             let json = format!("{{\"unified\":{bad}}}");

@@ -66,7 +66,8 @@ impl Unit {
     /// # Errors
     /// When its slice can be none.
     pub(crate) fn path(&self, top: &str) -> Result<String> {
-        Ok(format!("{}{}/{}", top.trim_end_matches('/'), expand_slice(&self.slice)?, self.name))
+        let slices = expand_slice(&self.slice)?;
+        Ok(format!("{}{slices}/{}", top.trim_end_matches('/'), directory(&self.name)))
     }
 }
 
@@ -82,10 +83,39 @@ fn expand_slice(slice: &str) -> Result<String> {
         if matches!(component, "" | "." | "..") {
             return Err(refuse());
         }
-        path.push_str(&format!("/{prefix}{component}.slice"));
+        path.push_str(&format!("/{}", directory(&format!("{prefix}{component}.slice"))));
         prefix.push_str(&format!("{component}-"));
     }
     Ok(path)
+}
+
+/// What systemd counts as controllers, its own programs among them.
+const CONTROLLERS: [&str; 13] = [
+    "cpu",
+    "cpuacct",
+    "cpuset",
+    "io",
+    "blkio",
+    "memory",
+    "devices",
+    "pids",
+    "bpf-firewall",
+    "bpf-devices",
+    "bpf-foreign",
+    "bpf-socket-bind",
+    "bpf-restrict-network-interfaces",
+];
+
+/// The directory of a unit: `_` comes in front of a name that could be one of the kernel's files, or that
+/// begins with `_` already. systemd's cg_escape(), unchanged since 2013.
+pub(crate) fn directory(unit: &str) -> std::borrow::Cow<'_, str> {
+    let stem = unit.rsplit_once('.').map(|(stem, _)| stem);
+    let is_kernels = unit.starts_with(['_', '.']) || unit.starts_with("cgroup.");
+    if is_kernels || stem.is_some_and(|stem| CONTROLLERS.contains(&stem)) {
+        format!("_{unit}").into()
+    } else {
+        unit.into()
+    }
 }
 
 #[cfg(test)]
@@ -102,6 +132,11 @@ mod tests {
         assert_eq!(path("machine.slice:libpod:abc"), "/machine.slice/libpod-abc.scope");
         assert_eq!(path("::"), "/system.slice/-.scope");
         assert_eq!(path("-.slice:p:n"), "/p-n.scope");
+        // What systemd has another directory for.
+        assert_eq!(path("_a-b.slice:_p:n"), "/__a.slice/__a-b.slice/__p-n.scope");
+        assert_eq!(path(":cgroup.p:n"), "/system.slice/_cgroup.p-n.scope");
+        assert_eq!(path("memory.slice:.p:n"), "/_memory.slice/_.p-n.scope");
+        assert_eq!(path("memories.slice:memory.p:n"), "/memories.slice/memory.p-n.scope");
         assert_eq!(path("a-b-c.slice:p:n"), "/a.slice/a-b.slice/a-b-c.slice/p-n.scope");
         assert_eq!(path(":ignored:pod.slice"), "/system.slice/pod.slice");
         let user = Unit::parse(None, "id", true).unwrap();
