@@ -22,7 +22,7 @@ pub const CASES: &[Case] = cases![
         bad_limits_leave_nothing, manager_by_name, cgroup_namespace, kills_all, run_removes_everything,
         device_list_is_told, update_warns_of_what_systemd_cannot_have;
     // The guest's processes are not the test's alone, so nothing here counts what is left.
-    Guest "systemd": nested_slices, annotations, verbs_need_no_flag, exec_in_a_cgroup_below, survives_a_reload,
+    Guest "systemd": idle_no_more, other_limits_are_properties, too_little_memory_is_no_property, nested_slices, annotations, verbs_need_no_flag, exec_in_a_cgroup_below, survives_a_reload,
         unified_files, limits_are_properties, update_changes_both, update_leaves_devices_alone, updated_parts, kills_all,
         device_list_is_told, update_warns_of_what_systemd_cannot_have;
     SystemdHybrid "systemd": lives_in_its_scope, default_names, escaped_names, survives_a_restart,
@@ -586,6 +586,76 @@ fn update_warns_of_what_systemd_cannot_have() {
     let outcome = container.verb("update", &["--cpu-share", "200", "--cpu-idle", "1"]);
     let warning = "unable to apply both CPUWeight and CpuIdle to systemd, ignoring CPUWeight";
     assert!(outcome.stderr.contains(warning), "{outcome:?}");
+}
+
+fn other_limits_are_properties() {
+    require_runsig("runc does not tell the weight of block devices on v2");
+    require_controllers(&["memory", "cpu", "cpuset", "io", "pids"]);
+    let expect = |resources: Value, properties: &[(&str, &str)]| {
+        let container = limited(resources);
+        container.create().ok();
+        for (name, value) in properties {
+            assert_eq!(property(&unit(&container), name), *value, "{name}");
+        }
+    };
+    expect(
+        json!({"memory": {"limit": 67_108_864, "reservation": 33_554_432, "swap": 100_663_296}, "pids": {"limit": 0},
+            "cpu": {"shares": 2048, "cpus": "0", "mems": "0"}, "blockIO": {"weight": 500}}),
+        &[
+            ("MemoryMax", "67108864"),
+            ("MemoryLow", "33554432"),
+            ("MemorySwapMax", "33554432"),
+            ("TasksMax", "1"),
+            ("AllowedCPUs", "0"),
+            ("AllowedMemoryNodes", "0"),
+            ("IOWeight", "4950"),
+        ],
+    );
+    expect(
+        json!({"unified": {"memory.max": "max", "memory.swap.max": "0", "cpuset.cpus": "0", "cpuset.mems": "0",
+            "cpu.idle": "1", "cpu.max": "max 50000", "pids.max": "max"}}),
+        &[
+            ("MemoryMax", "infinity"),
+            ("MemorySwapMax", "0"),
+            ("AllowedCPUs", "0"),
+            ("AllowedMemoryNodes", "0"),
+            ("CPUWeight", "idle"),
+            ("CPUQuotaPerSecUSec", "infinity"),
+            ("CPUQuotaPeriodUSec", "50ms"),
+            ("TasksMax", "infinity"),
+        ],
+    );
+}
+
+/// The container would be killed for a limit that was to be looked at first.
+fn too_little_memory_is_no_property() {
+    require_controllers(&["memory"]);
+    let container = limited(json!({"memory": {"limit": 67_108_864}}));
+    container.create().ok();
+    container.start().ok();
+    let file = container.bundle.dir.join("limits.json");
+    fs::write(&file, r#"{"memory": {"limit": 4096, "checkBeforeUpdate": true}}"#).expect("write");
+    let file = file.to_str().expect("utf-8");
+    let _ =
+        container.verb("update", &["--resources", file]).fails(1, &["unable to set memory limit to 4096"]);
+    assert_eq!(property(&unit(&container), "MemoryMax"), "67108864");
+    assert_eq!(container.status(), "running");
+}
+
+/// systemd writes all it knows of the CPU when one part of it changes.
+fn idle_no_more() {
+    require_runsig("runc's container is idle again");
+    require_controllers(&["cpu"]);
+    let container = limited(json!({"cpu": {"idle": 1}}));
+    container.create().ok();
+    let unit = unit(&container);
+    assert_file(&container, "cpu.idle", "", "1");
+    assert_eq!(property(&unit, "CPUWeight"), "idle");
+    container.verb("update", &["--cpu-idle", "0"]).ok();
+    assert_eq!(property(&unit, "CPUWeight"), "100");
+    container.verb("update", &["--cpu-quota", "30000"]).ok();
+    assert_file(&container, "cpu.idle", "", "0");
+    assert_file(&container, "cpu.weight", "", "100");
 }
 
 /// A quota without a period, and the other way round: the other one stays.

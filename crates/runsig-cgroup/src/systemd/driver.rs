@@ -104,7 +104,7 @@ impl Cgroup {
         let Some(unit) = self.paths().unit.clone() else { return Ok(Vec::new()) };
         let (mut manager, version) = connect(&unit, "")?;
         let unified = self.paths().is_unified();
-        let target = Target { version, unified, memory: 0 };
+        let target = Target { version, unified, memory: 0, idle: false };
         let mut all = first_properties(&unit, unified, pid);
         all.list.extend_from_slice(wishes.properties);
         let rules = resources.devices().as_deref().unwrap_or_default();
@@ -136,7 +136,7 @@ impl Cgroup {
         let memory = self.complete(&mut changes)?;
         let unable = "unable to set unit properties";
         let (mut manager, version) = connect(unit, unable)?;
-        let target = Target { version, unified, memory };
+        let target = Target { version, unified, memory, idle: self.is_idle()? };
         let Properties { list: properties, warnings } = translate::limits(&mut changes, target)?;
         warnings.iter().for_each(|warning| warn(warning));
         if properties.is_empty() {
@@ -200,6 +200,15 @@ impl Cgroup {
                 Ok(limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(-1)))
             }
         }
+    }
+
+    /// Whether its processes run only when nobody else wants to (v2).
+    fn is_idle(&self) -> Result<bool> {
+        let dir = self.v2_dir()?.filter(|_| self.paths().is_unified());
+        // A kernel before 5.15 has no such file, and nor has a cgroup without the controller.
+        Ok(dir.is_some_and(|dir| {
+            Knobs::unified(dir, "cpu").read("cpu.idle").is_ok_and(|idle| idle.trim() == "1")
+        }))
     }
 
     /// The quota (-1 for none) and the period in force.

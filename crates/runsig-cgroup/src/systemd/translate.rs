@@ -16,6 +16,8 @@ use crate::resources::convert;
 const INFINITY: u64 = u64::MAX;
 /// The kernel's default, in microseconds.
 const PERIOD: u64 = 100_000;
+/// The kernel's default, which a group that is no longer idle has again.
+const WEIGHT: u64 = 100;
 /// systemd counts in percents of a CPU: microseconds a second.
 const PERCENT: u64 = 10_000;
 
@@ -28,6 +30,8 @@ pub(crate) struct Target {
     pub(crate) unified: bool,
     /// The memory limit in force, where the change has none but a new sum with swap (v2).
     pub(crate) memory: i64,
+    /// It is idle now (v2).
+    pub(crate) idle: bool,
 }
 
 /// Properties, and what was lost on the way.
@@ -102,6 +106,8 @@ fn cpu_weight(r: &LinuxResources, target: Target, out: &mut Properties) {
         out.number("CPUWeight", 0);
     }
     match cpu.shares() {
+        // Else systemd makes it idle again with its next change.
+        None | Some(0) if target.idle && cpu.idle() == Some(0) => out.number("CPUWeight", WEIGHT),
         None | Some(0) => {}
         Some(_) if idle => out
             .warnings
@@ -207,6 +213,7 @@ fn unified(r: &LinuxResources, target: Target, out: &mut Properties) -> Result<(
     files.sort_unstable();
     let idle =
         target.knows_idle() && files.iter().any(|(name, value)| *name == "cpu.idle" && value.trim() == "1");
+    let has_weight = files.iter().any(|(name, _)| *name == "cpu.weight");
     for (name, value) in files {
         if name.contains('/') {
             return Err(Error::invalid(format!(
@@ -222,6 +229,7 @@ fn unified(r: &LinuxResources, target: Target, out: &mut Properties) -> Result<(
         let file = File { name, value };
         match name.as_str() {
             "cpu.idle" if idle => out.number("CPUWeight", 0),
+            "cpu.idle" if target.idle && value == "0" && !has_weight => out.number("CPUWeight", WEIGHT),
             "cpu.weight" if idle => out.warnings.push(
                 "unable to apply both cpu.weight and cpu.idle to systemd, ignoring cpu.weight".to_owned(),
             ),
@@ -307,7 +315,7 @@ mod tests {
     use super::*;
 
     fn target(version: u32, unified: bool) -> Target {
-        Target { version, unified, memory: 0 }
+        Target { version, unified, memory: 0, idle: false }
     }
 
     fn resources(json: &str) -> LinuxResources {
@@ -359,6 +367,14 @@ mod tests {
         assert_eq!(v2(r#"{"cpu":{"idle":1}}"#), ["CPUWeight=0"]);
         let both = limits(&mut resources(r#"{"cpu":{"idle":1,"shares":5}}"#), target(252, true)).unwrap();
         assert_eq!((shown(&both), both.warnings.len()), (vec!["CPUWeight=0".to_owned()], 1));
+        assert_eq!(v2(r#"{"cpu":{"idle":0}}"#), [""; 0]);
+        let idle =
+            |json| shown(&limits(&mut resources(json), Target { idle: true, ..target(252, true) }).unwrap());
+        assert_eq!(idle(r#"{"cpu":{"idle":0}}"#), ["CPUWeight=100"]);
+        assert_eq!(idle(r#"{"cpu":{"idle":0,"shares":2}}"#), ["CPUWeight=1"]);
+        assert_eq!(idle(r#"{"unified":{"cpu.idle":"0"}}"#), ["CPUWeight=100"]);
+        assert_eq!(idle(r#"{"unified":{"cpu.idle":"0","cpu.weight":"7"}}"#), ["CPUWeight=7"]);
+        assert_eq!(idle(r#"{"cpu":{"quota":50000}}"#), ["CPUQuotaPerSecUSec=500000"]);
         let old = limits(&mut resources(r#"{"cpu":{"idle":1,"shares":1024}}"#), target(251, true)).unwrap();
         assert_eq!(shown(&old), ["CPUWeight=100"]);
     }
