@@ -5,11 +5,12 @@ use std::os::fd::AsRawFd as _;
 
 use libseccomp::{ScmpNotifReq, ScmpNotifResp};
 use runsig_tests::console::DescriptorSocket;
+use runsig_tests::leftovers::Before;
 use runsig_tests::{Bundle, Case, Container, Value, cases, json, procs, require_runsig, wait};
 
 /// The tests of this file.
 pub const CASES: &[Case] = cases![V2 "seccomp":
-    errno_of_a_rule, default_errno, kill_process, trap, log_lets_it_pass, 
+    errno_of_a_rule, default_errno, kill_process, trap, log_lets_it_pass, filter_that_refuses_even_the_end,
     argument_decides, masked_argument, unknown_system_call_is_ignored, unknown_action_is_refused,
     without_no_new_privileges, notify_is_answered, notify_without_listener_is_refused, filter_is_on_in_status,
     log_and_spec_flags, big_profile];
@@ -56,6 +57,17 @@ fn trap() {
 fn log_lets_it_pass() {
     let outcome = run("mkdir /x && echo made", "SCMP_ACT_ALLOW", &mkdir_rule("SCMP_ACT_LOG")).ok();
     assert_eq!(outcome.text(), "made");
+}
+
+/// A list of what is allowed that nobody finished. The init cannot execute the program, nor say so, nor end.
+fn filter_that_refuses_even_the_end() {
+    for action in ["SCMP_ACT_ERRNO", "SCMP_ACT_TRACE", "SCMP_ACT_TRAP"] {
+        let container = Container::new(bundle("true", action, &json!([])));
+        let before = Before::now(&container.runtime);
+        let outcome = container.run();
+        assert!(outcome.code > 0, "{action}: it ends, and not well: {outcome:#?}");
+        before.assert_clean(&container.runtime, &container.bundle);
+    }
 }
 
 fn argument_decides() {

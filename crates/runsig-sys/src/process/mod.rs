@@ -109,11 +109,16 @@ pub fn setsid() -> Result<()> {
 }
 
 /// Ends the process. <https://man7.org/linux/man-pages/man2/exit_group.2.html>
+///
+/// A seccomp filter may refuse even that. Then the one thread tries to end alone, and at last a trap ends us, which
+/// the kernel forces on PID 1, too: the loop would turn for ever.
 pub fn exit(code: i32) -> ! {
-    loop {
-        // SAFETY: no pointers; does not return.
-        let _ = unsafe { sys!(k::__NR_exit_group, code as usize) };
+    // SAFETY: no pointers; neither returns unless it is refused.
+    unsafe {
+        let _ = sys!(k::__NR_exit_group, code as usize);
+        let _ = sys!(k::__NR_exit, code as usize);
     }
+    crate::arch::trap()
 }
 
 /// Sends a signal by number: for ourselves, for `-1` inside a PID namespace, and for children we
