@@ -9,7 +9,7 @@ use runsig_tests::{Bundle, Case, Container, Value, cases, harness, json, wait};
 pub const CASES: &[Case] = cases![
     V2 "hooks": order_of_all_kinds, state_comes_on_stdin, arguments_and_environment, namespaces_of_each_kind,
         failing_prestart_stops_create, failing_create_runtime_stops_create, failing_create_container_stops_create,
-        failing_start_container_stops_start, failing_poststart_is_reported, failing_poststop_does_not_stop_delete,
+        failing_start_container_stops_start, failing_poststart_is_reported, failing_poststop_does_not_stop_delete, failing_poststop_leaves_the_exit_code,
         timeout_ends_a_hanging_hook, missing_hook_fails, poststop_runs_once, several_in_order;
     V1 "hooks": order_of_all_kinds, failing_create_runtime_stops_create;
 ];
@@ -195,6 +195,18 @@ fn failing_poststop_does_not_stop_delete() {
     container.start().ok();
     container.expect_status("stopped");
     let _ = container.delete();
+    before.assert_clean(&container.runtime, &container.bundle);
+}
+
+/// Who runs a container wants to know how the program ended.
+fn failing_poststop_leaves_the_exit_code() {
+    let bundle = Bundle::script("exit 42");
+    let container = Container::new(with_hook(bundle, "poststop", hook("exit 7")));
+    let before = Before::now(&container.runtime);
+    let outcome = container.run().fails(42, &["error running ", "hook #0", "exit status 7"]);
+    if container.runtime.kind() == "runsig" {
+        assert!(outcome.stderr.contains("level=warning msg=\"unable to destroy container: "), "{outcome:#?}");
+    }
     before.assert_clean(&container.runtime, &container.bundle);
 }
 

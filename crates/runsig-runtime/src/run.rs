@@ -47,8 +47,11 @@ pub fn run(globals: &Globals, options: &RunOptions) -> Result<i32> {
     if result.is_err() {
         let _ = process::pidfd_send_signal(made.child.pidfd.as_fd(), 9);
     }
-    if !options.keep {
-        delete::destroy(&store, made.container)?;
+    // The program's exit code counts, whatever is left: what is, `delete` can take up.
+    if !options.keep
+        && let Err(error) = delete::destroy(&store, made.container)
+    {
+        globals.warn(&format!("unable to destroy container: {error}"));
     }
     result
 }
