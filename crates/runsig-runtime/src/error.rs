@@ -133,7 +133,11 @@ impl fmt::Display for Error {
                 f.write_str("unable to start container process: error creating network interfaces: ")?;
                 write!(f, "move netDevice {name} to namespace {place}: {why}: {errno}")
             }
-            Self::Hook { kind, index, how } => write!(f, "error running {kind} hook #{index}: {how}"),
+            Self::Hook { kind, index, how } => {
+                let creating = matches!(*kind, "prestart" | "createRuntime");
+                f.write_str(if creating { "unable to start container process: " } else { "" })?;
+                write!(f, "error running {kind} hook #{index}: {how}")
+            }
             Self::Init(error) => write!(f, "unable to start container process: {error}"),
             Self::BadState { path, reason } => write!(f, "cannot read {}: {reason}", path.display()),
         }
@@ -209,7 +213,8 @@ impl InitError {
                 self.describe_cause(f)
             }
             Op::Link => write!(f, "error creating link {subject:?}"),
-            Op::Hook => write!(f, "error running hook {subject:?}: {detail}"),
+            // A sentence of its own, with the kind of hook in it.
+            Op::Hook => f.write_str(detail),
             Op::PrepareRoot => write!(f, "error preparing rootfs {subject:?}"),
             Op::SwitchRoot => f.write_str("error jailing process inside rootfs"),
             Op::Rlimit => write!(f, "error setting rlimit type {subject}"),
