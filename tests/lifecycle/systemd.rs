@@ -637,7 +637,7 @@ fn too_little_memory_is_no_property() {
     fs::write(&file, r#"{"memory": {"limit": 4096, "checkBeforeUpdate": true}}"#).expect("write");
     let file = file.to_str().expect("utf-8");
     let _ =
-        container.verb("update", &["--resources", file]).fails(1, &["unable to set memory limit to 4096"]);
+        container.verb("update", &["--resources", file]).fails(1, &["rejecting memory limit 4096 <= usage"]);
     assert_eq!(property(&unit(&container), "MemoryMax"), "67108864");
     assert_eq!(container.status(), "running");
 }
