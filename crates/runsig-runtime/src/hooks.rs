@@ -123,7 +123,10 @@ mod tests {
     fn a_failing_hook_is_quoted() {
         let error =
             run("prestart", &[sh("exit 0", None), sh("echo why; exit 3", None)], &state()).unwrap_err();
-        assert_eq!(error.to_string(), "error running prestart hook #1: exit status 3, output: why");
+        assert_eq!(
+            error.to_string(),
+            "unable to start container process: error running prestart hook #1: exit status 3, output: why"
+        );
     }
 
     #[test]
@@ -131,7 +134,10 @@ mod tests {
         let before = signal::set_mask(signal::SigSet::ALL).unwrap();
         let error = run("prestart", &[sh("kill -TERM $$", None)], &state()).unwrap_err();
         signal::set_mask(before).unwrap();
-        assert_eq!(error.to_string(), "error running prestart hook #0: signal: terminated");
+        assert_eq!(
+            error.to_string(),
+            "unable to start container process: error running prestart hook #0: signal: terminated"
+        );
     }
 
     #[test]
