@@ -14,7 +14,7 @@ use crate::sleeper;
 /// The tests of this file.
 pub const CASES: &[Case] = cases![
     V2 "create": bad_calls, bad_calls_of_later_versions, bad_bundles, id_that_is_taken, ids, there_and_gone,
-        bundle_is_the_working_directory, bundle_by_relative_path, config_by_another_name, keys_given_twice, pid_file, pid_file_by_relative_path, pid_file_that_exists,
+        bundle_is_the_working_directory, bundle_by_relative_path, bundle_by_a_symlink, config_by_another_name, keys_given_twice, pid_file, pid_file_by_relative_path, pid_file_that_exists,
         console_socket, pidfd_socket, preserved_descriptors, no_pivot, no_new_keyring, says_nothing;
     V1 "create": there_and_gone;
     Host "create": there_and_gone;
@@ -194,6 +194,16 @@ fn bundle_by_relative_path() {
         finish(command, wait::SOON).ok();
         assert_eq!(container.state()["bundle"], container.bundle.dir.to_str().expect("utf-8"));
     }
+}
+
+/// It is entered, so what is told of it later is where it is.
+fn bundle_by_a_symlink() {
+    let container = Container::new(sleeper());
+    container.bundle.save();
+    let link = test_dir().join("link");
+    std::os::unix::fs::symlink(&container.bundle.dir, &link).expect("symlink");
+    container.runtime.call(&["create", "--bundle", link.to_str().expect("utf-8"), container.id()]).ok();
+    assert_eq!(container.state()["bundle"], container.bundle.dir.to_str().expect("utf-8"));
 }
 
 /// crun's flag: relative to the caller, not to the bundle, which then needs no config.json.

@@ -7,7 +7,7 @@
 //!
 //! Must not: wait for the container's program.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use runsig_proto::plan::Forward;
 use runsig_signal::target::{PidNamespace, ResidentInit};
@@ -138,12 +138,12 @@ pub(crate) fn first_state(
 ) -> Result<State> {
     let joined = plan.joined_namespaces.iter().fold(0, |bits, (flag, _)| bits | flag);
     Ok(State {
-        oci_version: plan.oci_version.clone(),
+        oci_version: runsig_spec::OCI_VERSION.to_owned(),
         id: options.id.clone(),
         phase: Phase::Creating,
         creator: identity(process::getpid())?,
         init: None,
-        bundle: absolute(&options.bundle)?,
+        bundle: plan.bundle.clone(),
         rootfs: plan.rootfs.clone(),
         created: time::now_rfc3339(),
         owner: process::geteuid(),
@@ -172,10 +172,6 @@ fn pid_namespace(new: u64, joined: u64) -> PidNamespace {
     } else {
         PidNamespace::Host
     }
-}
-
-fn absolute(path: &Path) -> Result<PathBuf> {
-    std::path::absolute(path).map_err(Error::std_io("resolve", path))
 }
 
 /// Descriptors for the container have to be open; those of socket activation count first.

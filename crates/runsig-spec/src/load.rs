@@ -180,7 +180,7 @@ pub fn from_spec(spec: &Spec, bundle: &Path, options: &LoadOptions<'_>) -> Resul
 
 fn build(mut document: Document<'_>, bundle: &str, options: &LoadOptions<'_>) -> Result<Plan> {
     let mut warnings = Vec::new();
-    let oci_version = version::check(document.oci_version.take(), &mut warnings)?;
+    version::check(document.oci_version.take(), &mut warnings)?;
     let mut linux = document.linux.take().unwrap_or_default();
     let root = document.root.take().ok_or_else(|| SpecError::rule("root must be specified"))?;
     let rootfs = rootfs_path(&root, bundle)?;
@@ -261,8 +261,8 @@ fn build(mut document: Document<'_>, bundle: &str, options: &LoadOptions<'_>) ->
         resident: None,
     };
     Ok(Plan {
-        oci_version,
         init,
+        bundle: PathBuf::from(bundle),
         rootfs: PathBuf::from(rootfs),
         new_namespaces: namespaces.new,
         joined_namespaces: namespaces.joined,

@@ -12,8 +12,8 @@ use runsig_proto::plan::Hook;
 /// A container, ready to be made.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// `ociVersion` of the bundle.
-    pub oci_version: String,
+    /// The bundle, absolute and without symbolic links.
+    pub bundle: PathBuf,
     /// The init's part. Every descriptor in it is -1 until the runtime fills it in.
     pub init: InitPlan,
     /// The rootfs on the host, absolute and clean.

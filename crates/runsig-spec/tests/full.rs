@@ -123,7 +123,7 @@ fn the_file_system() {
 #[test]
 fn the_rest() {
     let plan = plan();
-    assert_eq!(plan.oci_version, "1.3.0");
+    assert_eq!(plan.bundle, Path::new("/b"));
     assert_eq!(plan.cgroups_path.as_deref(), Some("/runsig/box"));
     let resources = plan.resources.as_ref().unwrap();
     assert_eq!(resources.pids().unwrap().limit(), 32_771);
