@@ -16,7 +16,6 @@ use crate::cgroup_mounts;
 use crate::child::{
     identity, main_process, namespace_inode, pid_inside, raise_rlimits, reset_affinity, set_oom_score,
 };
-use crate::create::Start;
 use crate::error::{Error, InitError, Result};
 use crate::facts;
 use crate::host_mounts;
@@ -31,6 +30,15 @@ use crate::status::Status;
 use crate::store::{Container, FIFO, c_path};
 use crate::talk;
 use crate::trace;
+
+/// When the program runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// After `start` has written to the exec fifo.
+    Later,
+    /// At once.
+    Now,
+}
 
 pub(crate) struct Builder<'a> {
     globals: &'a Globals,

@@ -16,7 +16,7 @@ use runsig_sys::process::{self, CLONE_NEWPID};
 use runsig_sys::spawn::Child;
 use runsig_sys::{BorrowedFd, OwnedFd, fs};
 
-use crate::build::Builder;
+use crate::build::{Builder, Start};
 use crate::child::identity;
 use crate::delete;
 use crate::error::{Error, Result};
@@ -55,15 +55,6 @@ pub(crate) fn console_socket(path: Option<&Path>, terminal: bool) -> Result<Opti
 
 pub(crate) fn unused_console_socket() -> Error {
     Error::Invalid("cannot use console socket if runc will not detach or allocate tty".to_owned())
-}
-
-/// When the program runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Start {
-    /// After `start` has written to the exec fifo.
-    Later,
-    /// At once.
-    Now,
 }
 
 /// A container whose init is ready and waits for the last `Go`.

@@ -6,8 +6,9 @@
 use runsig_sys::process;
 
 use crate::answers::Answers;
+use crate::build::Start;
 use crate::console::Console;
-use crate::create::{self, Made, Start};
+use crate::create::{self, Made};
 use crate::delete;
 use crate::error::Result;
 use crate::foreground::{Foreground, Signals};
