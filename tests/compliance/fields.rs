@@ -264,8 +264,10 @@ fn namespaces_and_maps() {
         mapped(&map(0, 0, 0), &good, "mapping").runsig("uidMappings[0].size \"0\""),
         mapped(&map(0, u32::MAX, 2), &good, "EOF").runsig("goes beyond the largest ID"),
         mapped(&twice, &good, "EOF").runsig("overlaps another mapping"),
-        mapped(&map(5, 100_000, 10), &good, "ser namespaces enabled, but no mapping found for uid 0"),
-        mapped(&good, &map(5, 100_000, 10), "ser namespaces enabled, but no mapping found for gid 0"),
+        mapped(&map(5, 100_000, 10), &good, "ser namespaces enabled, but no")
+            .runsig("ser namespaces enabled, but no mapping found for uid 0"),
+        mapped(&good, &map(5, 100_000, 10), "ser namespaces enabled, but no")
+            .runsig("ser namespaces enabled, but no mapping found for gid 0"),
     ]);
 }
 

@@ -280,7 +280,9 @@ fn state_reaches_hooks_of_every_kind() {
         assert_eq!(state["id"], container.id(), "{kind}");
         assert_eq!(state["bundle"], container.bundle.dir.to_str().expect("utf-8"), "{kind}");
         assert_eq!(state["annotations"]["org.example.key"], "value", "{kind}");
-        assert_eq!(state["ociVersion"], container.bundle.config["ociVersion"], "{kind}");
+        // The version that the state is of, not the bundle's.
+        assert!(state["ociVersion"].as_str().is_some_and(|version| version.starts_with("1.")), "{kind}");
+        assert_ne!(state["ociVersion"], container.bundle.config["ociVersion"], "{kind}");
         // As whoever reads it sees it: the runtime, or the container.
         match kind {
             "poststop" => assert!(state["pid"].is_null(), "{kind}"),
