@@ -12,7 +12,7 @@ use crate::world::{
 pub const CASES: &[Case] = cases![
     V2 "policies": without_any_it_is_runc_s, forward_by_annotation, kill_by_annotation, forward_with_nobody_to_get_it,
         a_handler_gets_it_whatever_the_policy, scope_all_by_annotation, rewrite_by_annotation, kill_is_never_touched,
-        the_hosts_file, annotation_beats_the_file, flag_beats_both, plan_in_the_file, bad_values_in_the_file,
+        the_hosts_file, annotation_beats_the_file, flag_beats_both, plan_in_the_file, bad_values_in_the_file, no_file_at_all,
         warn_by_annotation_beats_the_file, scope_of_a_stopped_one;
     Host "policies": forward_by_annotation, scope_all_by_annotation;
 ];
@@ -217,4 +217,23 @@ fn scope_of_a_stopped_one() {
     expect_members(&container, 0);
     container.kill("15").ok();
     assert_eq!(members(&container), Vec::<i32>::new());
+}
+
+/// An engine's `kill` must not hang on it, and its KILL does not even look at it.
+fn no_file_at_all() {
+    const FILE: &str = "/etc/runsig/config.toml";
+    let container = up(DEAF);
+    host_config::write("");
+    let fifo = || nix::unistd::mkfifo(FILE, nix::sys::stat::Mode::S_IRUSR).expect("mkfifo");
+    let endless = || std::os::unix::fs::symlink("/dev/zero", FILE).expect("symlink");
+    let makers: [(&str, &dyn Fn()); 2] = [("a fifo", &fifo), ("an endless file", &endless)];
+    for (what, make) in makers {
+        std::fs::remove_file(FILE).expect("unlink");
+        make();
+        let outcome = container.kill("TERM").fails(1, &[FILE, "not a regular file"]).one_line();
+        assert!(procs::alive(container.pid()), "{what}: {outcome:#?}");
+        container.kill("0").ok();
+    }
+    container.kill("KILL").ok();
+    container.expect_status("stopped");
 }

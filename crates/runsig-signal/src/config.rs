@@ -21,7 +21,9 @@
 //! Must not: know what the values mean.
 
 use std::cell::OnceCell;
-use std::io::ErrorKind;
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use runsig_sys::Errno;
@@ -117,8 +119,9 @@ impl Config {
     }
     fn load(&self) -> Result<Settings> {
         let bad = |problem: String| Error::Config { path: self.path.display().to_string(), problem };
-        let text = match std::fs::read_to_string(&self.path) {
-            Ok(text) => text,
+        let text = match read(&self.path) {
+            Ok(Some(text)) => text,
+            Ok(None) => return Err(bad("not a regular file of at most 1 MiB".to_owned())),
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Settings::default()),
             Err(error) if error.kind() == ErrorKind::InvalidData => return Err(bad("not UTF-8".to_owned())),
             Err(error) => return Err(bad(Errno::from_io(&error).to_string())),
@@ -132,6 +135,22 @@ impl Config {
             }
         })
     }
+}
+
+/// The file's text; `None` for what is no file of a few lines. Whatever somebody put in its place, a `kill`
+/// must neither wait for it nor take all memory for it.
+fn read(path: &Path) -> std::io::Result<Option<String>> {
+    const MOST_BYTES: u64 = 1 << 20;
+    let mut file =
+        OpenOptions::new().read(true).custom_flags(runsig_sys::fs::O_NONBLOCK.cast_signed()).open(path)?;
+    let kind = file.metadata()?;
+    // A directory has words of its own when it is read.
+    if !(kind.is_file() && kind.len() <= MOST_BYTES || kind.is_dir()) {
+        return Ok(None);
+    }
+    let mut text = String::new();
+    (&mut file).take(MOST_BYTES).read_to_string(&mut text)?;
+    Ok(Some(text))
 }
 
 #[cfg(test)]
