@@ -13,6 +13,7 @@ mod stop_many;
 mod stop_report;
 mod targets;
 mod wait;
+mod threads;
 mod world;
 mod zap;
 
@@ -31,5 +32,6 @@ fn main() -> std::process::ExitCode {
         targets::CASES,
         wait::CASES,
         zap::CASES,
+        threads::CASES,
     ])
 }

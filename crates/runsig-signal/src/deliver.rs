@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::broadcast::{self, Whom};
 use crate::disposition;
 use crate::error::{Error, Result};
-use crate::identity::{self, ProcessFd};
+use crate::identity::{self, ProcessFd, all_threads_exit};
 use crate::names::Signal;
 use crate::policy::{KillPolicy, KillScope, OnDropped};
 use crate::procfs::{self, Stat};
@@ -121,7 +121,7 @@ pub(crate) fn forward(init: &ProcessFd, signal: Signal) -> Result<Vec<i32>> {
     let mut reached = Vec::new();
     for pid in living_children(init.pid()) {
         let child = identity::open_pid(pid)?;
-        let child = child.filter(|child| child.seen().ppid == init.pid() && !child.seen().is_dead());
+        let child = child.filter(|child| child.seen().ppid == init.pid() && child.lives());
         if let Some(child) = child
             && child.send(signal)?
         {
@@ -133,6 +133,9 @@ pub(crate) fn forward(init: &ProcessFd, signal: Signal) -> Result<Vec<i32>> {
 
 /// The numbers of a process's children that have not ended.
 pub(crate) fn living_children(parent: i32) -> Vec<i32> {
-    let lives = |pid: &i32| Stat::of(*pid).is_some_and(|stat| stat.ppid == parent && !stat.is_dead());
+    // One whose first thread is dead looks like a zombie, and lives as long as another thread does.
+    let lives = |pid: &i32| {
+        Stat::of(*pid).is_some_and(|stat| stat.ppid == parent && (!stat.is_dead() || !all_threads_exit(*pid)))
+    };
     procfs::children(parent).into_iter().filter(lives).collect()
 }

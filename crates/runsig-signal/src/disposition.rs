@@ -8,6 +8,7 @@ use std::os::unix::fs::FileExt;
 
 use serde::Serialize;
 
+use crate::identity::all_threads_exit;
 use crate::names::Signal;
 use crate::procfs::{self, Status};
 
@@ -138,7 +139,7 @@ impl Dispositions {
             // The only thread left is the first one, unless that is dead: it has been read already.
             vec![Thread { blocked: leader.blocked, waits: waits(pid, pid) }]
         } else {
-            procfs::threads(pid).iter().filter_map(|tid| thread(pid, *tid)).collect()
+            living_threads(pid)
         };
         if threads.is_empty() && leader.state != 'Z' {
             return None;
@@ -249,6 +250,18 @@ pub fn will_be_dropped(pid: i32, signal: Signal) -> bool {
     }
     Dispositions::from_leader(pid, leader)
         .is_some_and(|all| all.predict(signal).disposition == Disposition::Dropped)
+}
+
+/// Threads may each be followed by another one between the list and the look: a few looks meet one.
+fn living_threads(pid: i32) -> Vec<Thread> {
+    const LOOKS: usize = 100;
+    for _ in 0..LOOKS {
+        let threads: Vec<Thread> = procfs::threads(pid).iter().filter_map(|tid| thread(pid, *tid)).collect();
+        if !threads.is_empty() || all_threads_exit(pid) {
+            return threads;
+        }
+    }
+    Vec::new()
 }
 
 fn thread(pid: i32, tid: i32) -> Option<Thread> {

@@ -167,6 +167,30 @@ impl ProcessFd {
     #[must_use]
     pub fn identity(&self) -> Identity {
         self.identity
+/// Whether every thread of a process has begun to exit. The first one may have left while others run on;
+/// then the process is as alive as they are.
+///
+/// Threads come and go while they are looked at: one may start its successor and end between the list and
+/// the look. So a look counts only when everybody in the list was still there afterwards and they were all
+/// there are. One whose threads never hold still that long lives.
+pub(crate) fn all_threads_exit(pid: i32) -> bool {
+    const LOOKS: usize = 100;
+    for _ in 0..LOOKS {
+        let tids = procfs::threads(pid);
+        let stat = |tid: &i32| Stat::read(&format!("{pid}/task/{tid}"));
+        let seen: Vec<Stat> = tids.iter().filter_map(stat).collect();
+        if seen.iter().any(|thread| !thread.is_exiting()) {
+            return false;
+        }
+        let Some(now) = Stat::of(pid) else { return true };
+        let settled = seen.len() == tids.len() && usize::try_from(now.threads).ok() == Some(tids.len());
+        if settled && tids.iter().all(|tid| stat(tid).is_some()) {
+            return true;
+        }
+    }
+    false
+}
+
     }
     /// Its /proc/PID/stat when it was opened.
     #[must_use]
@@ -208,18 +232,17 @@ impl ProcessFd {
         }
         let now = Stat::of(self.pid()).filter(|stat| stat.start_time == self.identity.start_time);
         match now {
+    /// Whether a process that was just opened has not ended. Its first thread may be dead while others
+    /// run on: the pidfd knows.
+    pub(crate) fn lives(&self) -> bool {
+        !self.seen.is_dead() || !self.has_ended()
+    }
+
             None => Life::Gone,
             Some(_) if ready & POLLIN != 0 => Life::Zombie,
-            Some(stat) if stat.is_exiting() && self.all_threads_exit() => Life::Exiting,
+            Some(stat) if stat.is_exiting() && all_threads_exit(self.pid()) => Life::Exiting,
             Some(_) => Life::Running,
         }
-    }
-    /// The first thread may have left while others run on; then the process is as alive as they are.
-    fn all_threads_exit(&self) -> bool {
-        let pid = self.pid();
-        procfs::threads(pid)
-            .iter()
-            .all(|tid| Stat::read(&format!("{pid}/task/{tid}")).is_none_or(|stat| stat.is_exiting()))
     }
 
     /// How it ended, as far as anybody can tell: the kernel keeps the status behind the pidfd once it

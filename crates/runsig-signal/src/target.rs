@@ -163,7 +163,7 @@ impl Target {
         let spare = if pids.len() + known.len() > FEW { spare_descriptors() } else { Vec::new() };
         for pid in pids.into_iter().filter(|pid| !known.contains(pid)) {
             match identity::open_pid(pid) {
-                Ok(found) => held.extend(found.filter(lives)),
+                Ok(found) => held.extend(found.filter(ProcessFd::lives)),
                 Err(_) => missed += 1,
             }
         }
@@ -243,12 +243,6 @@ fn send_group_one_by_one(process: &ProcessFd, signal: Signal) -> Result<bool> {
         }
     }
     Ok(reached)
-}
-
-/// Whether a process that was just opened has not ended. Its first thread may be dead while others
-/// run on: the pidfd knows.
-fn lives(process: &ProcessFd) -> bool {
-    !process.seen().is_dead() || !process.has_ended()
 }
 
 /// A process and everybody below it.
