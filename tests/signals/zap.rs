@@ -15,7 +15,7 @@ use crate::world::{DEAF, assert_exit_code, stop, up};
 /// The tests of this file.
 pub const CASES: &[Case] = cases![
     V2 "zap": verbs_tell_the_truth, stop_names_the_blocker, delete_waits_and_then_names_it, delete_goes_on_when_it_is_reaped,
-        wait_waits_for_the_real_end, nested_cgroups_go;
+        wait_waits_for_the_real_end, nested_cgroups_go, a_blocker_in_a_nested_namespace;
     Host "zap": delete_goes_on_when_it_is_reaped, nested_cgroups_go;
 ];
 
@@ -29,11 +29,15 @@ struct Outsider {
 
 impl Outsider {
     fn of(container: &Container) -> Outsider {
+        Outsider::in_namespace_of(container.pid())
+    }
+
+    fn in_namespace_of(pid: i32) -> Outsider {
         require_command("python3");
         let file = runsig_tests::harness::test_dir().join("outsider.py");
         std::fs::write(&file, OUTSIDER).expect("write");
         let mut command = Command::new("/usr/bin/python3");
-        command.arg(&file).arg(container.pid().to_string()).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.arg(&file).arg(pid.to_string()).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut parent = command.spawn().expect("python3");
         let mut line = String::new();
         BufReader::new(parent.stdout.as_mut().expect("a pipe")).read_line(&mut line).expect("a line");
@@ -159,4 +163,24 @@ fn nested_cgroups_go() {
         assert!(runsig_tests::cgroup::directories(&container.bundle.cgroup()).is_empty());
         assert!(!procs::alive(child));
     }
+}
+
+/// Who is in a PID namespace below the container's has a number in the container's, too, and keeps its init.
+fn a_blocker_in_a_nested_namespace() {
+    let container = up(DEAF);
+    require_command("nsenter");
+    let init = container.pid().to_string();
+    let mut nested = Command::new("nsenter");
+    nested.args(["-t", &init, "-p", "unshare", "--pid", "--fork", "sleep", "2070"]);
+    let mut nested = nested.spawn().expect("nsenter");
+    let inner = || procs::find_command("sleep 2070");
+    let mut outsider = Outsider::in_namespace_of(wait::some("the nested init", inner));
+    container.kill("KILL").ok();
+    wait::expect("a zombie that nobody reaps", || procs::state(outsider.pid) == Some('Z'));
+    let state = container.state();
+    let blockers = state["exiting"]["blockers"].as_array().expect("a list");
+    assert!(blockers.iter().any(|blocker| blocker["pid"] == outsider.pid), "{state:#}");
+    outsider.reap();
+    container.expect_status("stopped");
+    let _ = nested.wait().expect("wait");
 }

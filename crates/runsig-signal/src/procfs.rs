@@ -6,7 +6,7 @@
 
 use std::ffi::CString;
 
-use runsig_sys::{Errno, fs};
+use runsig_sys::{Errno, fs, nsfs};
 
 /// `PF_EXITING` of /proc/PID/stat's flags: the thread has begun to exit.
 const PF_EXITING: u64 = 0x4;
@@ -218,6 +218,31 @@ fn printable(text: &str) -> String {
 pub fn pid_namespace(pid: i32) -> Option<u64> {
     let path = CString::new(format!("/proc/{pid}/ns/pid")).ok()?;
     fs::stat(runsig_sys::fd::CWD, &path, true).ok().map(|stat| stat.ino)
+}
+
+/// Whether a process is in a PID namespace, known by its inode, or in one nested in it. `None` when it is
+/// gone or may not be asked.
+#[must_use]
+pub(crate) fn is_in_pid_namespace(pid: i32, inode: u64) -> Option<bool> {
+    /// What the kernel allows: <https://man7.org/linux/man-pages/man7/pid_namespaces.7.html>
+    const DEEPEST: usize = 32;
+    if pid_namespace(pid)? == inode {
+        return Some(true);
+    }
+    let path = CString::new(format!("/proc/{pid}/ns/pid")).ok()?;
+    let mut namespace = fs::openat(runsig_sys::fd::CWD, &path, fs::O_RDONLY, 0).ok()?;
+    for _ in 0..DEEPEST {
+        namespace = match nsfs::parent(namespace.as_fd()) {
+            Ok(parent) => parent,
+            // That was the outermost that we can see.
+            Err(Errno::EPERM) => return Some(false),
+            Err(_) => return None,
+        };
+        if fs::fstat(namespace.as_fd()).ok()?.ino == inode {
+            return Some(true);
+        }
+    }
+    None
 }
 
 /// One read, for files the kernel makes in one piece.

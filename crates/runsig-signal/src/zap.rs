@@ -54,7 +54,8 @@ pub fn examine(init: i32, namespace: Option<u64>) -> Zap {
 }
 
 fn blocker(pid: i32, init: i32, namespace: u64) -> Option<Blocker> {
-    if pid == init || procfs::pid_namespace(pid) != Some(namespace) {
+    // Those in a nested namespace have a number in this one as well, and keep it as long.
+    if pid == init || procfs::is_in_pid_namespace(pid, namespace) != Some(true) {
         return None;
     }
     let stat = Stat::of(pid)?;

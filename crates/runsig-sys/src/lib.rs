@@ -30,6 +30,7 @@ pub mod inside;
 pub mod mount;
 pub mod net;
 pub mod netlink;
+pub mod nsfs;
 pub mod pidfd_info;
 pub mod process;
 pub mod run;
