@@ -2,13 +2,14 @@
 
 use std::process::{Child, Command};
 
-use runsig_tests::{Bundle, Case, Container, cases, procs, require_runsig, skip, wait};
+use runsig_tests::{Bundle, Case, Container, Value, cases, json, procs, require_runsig, skip, wait};
 
 use crate::world::{DEAF, exec, up};
 
 /// The tests of this file.
 pub const CASES: &[Case] = cases![
-    V2 "identity": newcomer_with_inits_number, newcomer_with_a_created_inits_number, newcomer_with_an_execs_number;
+    V2 "identity": newcomer_with_inits_number, newcomer_with_a_created_inits_number, newcomer_with_an_execs_number,
+        numbers_of_another_boot;
     Host "identity": newcomer_with_inits_number;
 ];
 
@@ -97,4 +98,32 @@ fn newcomer_with_an_execs_number() {
     assert!(newcomer.try_wait().expect("wait").is_none(), "the newcomer was hit");
     newcomer.kill().expect("kill");
     newcomer.wait().expect("wait");
+}
+
+/// A state directory on a disk outlives the machine's boot; then the same number comes with the same inode.
+fn numbers_of_another_boot() {
+    let container = up(DEAF);
+    let pid = container.pid();
+    let file = container.runtime.root.join(container.id()).join("state.json");
+    let kept = std::fs::read(&file).expect("state.json");
+    let state: Value = serde_json::from_slice(&kept).expect("JSON");
+    for change in [("boot", json!(1)), ("start_time", json!(1))] {
+        let mut other = state.clone();
+        other["init"][change.0] = change.1;
+        if change.0 == "start_time" {
+            // As written before boots were written down.
+            other["init"].as_object_mut().expect("an object").remove("boot");
+        }
+        std::fs::write(&file, other.to_string()).expect("write");
+        assert_eq!(container.status(), "stopped");
+        let table = container.runtime.call(&["list"]).ok();
+        let row: Vec<&str> = table.stdout.lines().last().unwrap_or_default().split_whitespace().collect();
+        assert_eq!(row.get(1..3), Some(&["0", "stopped"][..]), "{table:#?}");
+        let _ = container.kill("KILL").fails(1, &["container not running"]).one_line();
+        container.runtime.call(&["kill", "--all", container.id(), "KILL"]).ok();
+        container.verb("stop", &[]).ok();
+        assert!(procs::alive(pid), "{} was believed", change.0);
+    }
+    std::fs::write(&file, kept).expect("write");
+    assert_eq!(container.pid(), pid);
 }

@@ -22,6 +22,11 @@ pub struct Identity {
     /// The inode of its pidfd, never used twice, where pidfds are files of pidfs (6.9).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inode: Option<u64>,
+    /// Which boot of the machine the other numbers are of. A state directory may outlive it, and after a
+    /// boot the kernel counts processes and the inodes of their pidfds from the same numbers again: the same
+    /// PID then often comes with the same inode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot: Option<u64>,
 }
 
 impl Identity {
@@ -31,6 +36,11 @@ impl Identity {
         Self::read(pid).ok()
     }
 
+    /// Whether it is known to be of another boot.
+    fn is_of_another_boot(&self) -> bool {
+        matches!((self.boot, procfs::this_boot()), (Some(then), Some(now)) if then != now)
+    }
+
     /// As [`Identity::of`], saying why there is none.
     ///
     /// # Errors
@@ -38,7 +48,7 @@ impl Identity {
     pub fn read(pid: i32) -> std::result::Result<Self, Errno> {
         let fd = process::pidfd_open(pid)?;
         let start_time = Stat::try_read(&pid.to_string())?.ok_or(Errno::ESRCH)?.start_time;
-        Ok(Self { pid, start_time, inode: pidfs_inode(fd.as_fd()) })
+        Ok(Self { pid, start_time, inode: pidfs_inode(fd.as_fd()), boot: procfs::this_boot() })
     }
 }
 
@@ -91,6 +101,9 @@ pub struct ProcessFd {
 /// # Errors
 /// What pidfd_open(2) fails with other than "no such process": `EMFILE`, `ENOSYS` before 5.3.
 pub fn open(identity: &Identity) -> Result<Option<ProcessFd>> {
+    if identity.is_of_another_boot() {
+        return Ok(None);
+    }
     let process = open_pid(identity.pid)?;
     Ok(process.filter(|found| {
         let same_inode = || match identity.inode {
@@ -116,7 +129,7 @@ pub fn open_pid(pid: i32) -> Result<Option<ProcessFd>> {
     let seen = Stat::try_read(&pid.to_string()).map_err(Error::sys(format!("open /proc/{pid}/stat")))?;
     Ok(seen.map(|seen| ProcessFd {
         fd,
-        identity: Identity { pid, start_time: seen.start_time, inode: None },
+        identity: Identity { pid, start_time: seen.start_time, inode: None, boot: None },
         seen,
     }))
 }
@@ -128,11 +141,13 @@ pub fn open_pid(pid: i32) -> Result<Option<ProcessFd>> {
 /// # Errors
 /// As [`open`].
 pub fn has_ended(identity: &Identity) -> Result<bool> {
-    let Some(inode) = identity.inode else {
+    let (Some(inode), Some(_)) = (identity.inode, identity.boot) else {
         return Ok(open(identity)?.is_none_or(|process| process.has_ended()));
     };
+    if identity.is_of_another_boot() {
+        return Ok(true);
+    }
     match process::pidfd_open(identity.pid) {
-        // Where pidfds share one inode now, after a reboot, the process is gone all the same.
         Ok(fd) => Ok(fs::fstat(fd.as_fd()).is_ok_and(|stat| stat.ino != inode) || is_ready(fd.as_fd())),
         Err(Errno::ESRCH | Errno::EINVAL) => Ok(true),
         Err(errno) => Err(Error::sys(format!("open process {}", identity.pid))(errno)),
@@ -152,21 +167,6 @@ fn poll_now(pidfd: BorrowedFd<'_>) -> i16 {
     }
 }
 
-impl ProcessFd {
-    /// The descriptor.
-    #[must_use]
-    pub fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
-    }
-    /// Its number.
-    #[must_use]
-    pub fn pid(&self) -> i32 {
-        self.identity.pid
-    }
-    /// Who it is.
-    #[must_use]
-    pub fn identity(&self) -> Identity {
-        self.identity
 /// Whether every thread of a process has begun to exit. The first one may have left while others run on;
 /// then the process is as alive as they are.
 ///
@@ -191,6 +191,21 @@ pub(crate) fn all_threads_exit(pid: i32) -> bool {
     false
 }
 
+impl ProcessFd {
+    /// The descriptor.
+    #[must_use]
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+    /// Its number.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.identity.pid
+    }
+    /// Who it is.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        self.identity
     }
     /// Its /proc/PID/stat when it was opened.
     #[must_use]
@@ -217,6 +232,12 @@ pub(crate) fn all_threads_exit(pid: i32) -> bool {
         is_ready(self.as_fd())
     }
 
+    /// Whether a process that was just opened has not ended. Its first thread may be dead while others
+    /// run on: the pidfd knows.
+    pub(crate) fn lives(&self) -> bool {
+        !self.seen.is_dead() || !self.has_ended()
+    }
+
     /// How alive it was when it was opened: costs nothing for one that was well.
     #[must_use]
     pub fn life_when_opened(&self) -> Life {
@@ -232,12 +253,6 @@ pub(crate) fn all_threads_exit(pid: i32) -> bool {
         }
         let now = Stat::of(self.pid()).filter(|stat| stat.start_time == self.identity.start_time);
         match now {
-    /// Whether a process that was just opened has not ended. Its first thread may be dead while others
-    /// run on: the pidfd knows.
-    pub(crate) fn lives(&self) -> bool {
-        !self.seen.is_dead() || !self.has_ended()
-    }
-
             None => Life::Gone,
             Some(_) if ready & POLLIN != 0 => Life::Zombie,
             Some(stat) if stat.is_exiting() && all_threads_exit(self.pid()) => Life::Exiting,
@@ -276,6 +291,17 @@ mod tests {
         assert!(has_ended(&Identity { inode: None, ..other }).unwrap());
         assert!(open(&other).unwrap().is_none());
         assert!(open(&Identity { pid: i32::MAX, ..me }).unwrap().is_none());
+    }
+
+    #[test]
+    fn the_same_numbers_of_another_boot_are_a_stranger() {
+        let me = Identity::of(process::getpid()).unwrap();
+        let before = Identity { boot: me.boot.map(|boot| boot ^ 1), ..me };
+        assert!(me.boot.is_some() && open(&before).unwrap().is_none() && has_ended(&before).unwrap());
+        // Written before boots were: then the start time has to tell.
+        let unknown = Identity { boot: None, ..me };
+        assert!(!has_ended(&unknown).unwrap());
+        assert!(has_ended(&Identity { start_time: me.start_time + 1, ..unknown }).unwrap());
     }
 
     #[test]

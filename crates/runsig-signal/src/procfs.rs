@@ -5,6 +5,7 @@
 //! Must not: judge what the values mean.
 
 use std::ffi::CString;
+use std::sync::OnceLock;
 
 use runsig_sys::{Errno, fs, nsfs};
 
@@ -243,6 +244,17 @@ pub(crate) fn is_in_pid_namespace(pid: i32, inode: u64) -> Option<bool> {
         }
     }
     None
+}
+
+/// The first half of the number that the kernel gave itself when it booted. Read once.
+pub(crate) fn this_boot() -> Option<u64> {
+    static BOOT: OnceLock<Option<u64>> = OnceLock::new();
+    *BOOT.get_or_init(|| {
+        let mut buf = [0; 64];
+        let len = read_once("/proc/sys/kernel/random/boot_id", &mut buf).ok()?;
+        let digits: String = std::str::from_utf8(buf.get(..len)?).ok()?.split('-').collect();
+        u64::from_str_radix(digits.get(..16)?, 16).ok()
+    })
 }
 
 /// One read, for files the kernel makes in one piece.
