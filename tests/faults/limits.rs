@@ -5,14 +5,14 @@ use std::process::Command;
 
 use runsig_tests::leftovers::Before;
 use runsig_tests::runtime::{LIMIT, finish};
-use runsig_tests::{Case, Container, cases, harness, procs, sandbox};
+use runsig_tests::{Bundle, Case, Container, cases, cgroup, harness, procs, require_runsig, sandbox, spec};
 
 use crate::world::{limited, running, says, sleeper};
 
 /// The tests of this file.
 pub const CASES: &[Case] = cases![
     V2 "limits": create_with_few_descriptors, verbs_with_few_descriptors, create_with_little_memory,
-        stop_and_delete_with_little_memory;
+        stop_and_delete_with_little_memory, stop_that_can_watch_nobody;
     V1 "limits": create_with_few_descriptors, no_more_processes_for_create;
     Host "limits": create_with_few_descriptors;
 ];
@@ -131,4 +131,21 @@ fn no_more_processes_for_create() {
     says(outcome, "resource temporarily unavailable");
     before.assert_clean(&container.runtime, &container.bundle);
     container.create().ok();
+}
+
+/// Where nobody zaps them, processes that there is no descriptor for are alive all the same.
+fn stop_that_can_watch_nobody() {
+    require_runsig("stop is Runsig's own");
+    for most in [8, 10, 12, 14, 16, 20, 30, 60] {
+        let many = "trap 'exit 3' TERM; for n in $(seq 60); do sleep 1000 & done; echo up > /up; \
+                    while :; do sleep 0.05; done";
+        let container =
+            Container::running(Bundle::script(many).with(|config| spec::drop_namespace(config, "pid")));
+        let _ = container.wait_for_file("/up");
+        let command = container.command("stop", &["--timeout", "1s"]);
+        let outcome = limited(&command, &[format!("--nofile={most}:{most}")]);
+        let left = cgroup::processes(&container.bundle.cgroup());
+        assert!(outcome.code != 0 || left.is_empty(), "with {most}: {left:?} live: {outcome:#?}");
+        container.delete_force().ok();
+    }
 }

@@ -11,9 +11,10 @@ mod prediction;
 mod stop;
 mod stop_many;
 mod stop_report;
+mod strangers;
 mod targets;
-mod wait;
 mod threads;
+mod wait;
 mod world;
 mod zap;
 
@@ -29,9 +30,10 @@ fn main() -> std::process::ExitCode {
         stop::CASES,
         stop_many::CASES,
         stop_report::CASES,
+        strangers::CASES,
         targets::CASES,
+        threads::CASES,
         wait::CASES,
         zap::CASES,
-        threads::CASES,
     ])
 }

@@ -47,6 +47,6 @@ mod userns;
 
 pub use error::{Error, Result};
 pub use options::{CgroupManager, CreateOptions, ExecOptions, Globals, RunOptions, Warnings};
-pub use state::{OciState, State};
+pub use state::{OciState, Phase, State};
 pub use status::Status;
 pub use store::{Container, Store};

@@ -51,6 +51,8 @@ pub struct Target {
     pub namespace_inode: Option<u64>,
     /// Whether it waits to be started.
     pub created: bool,
+    /// Who makes it, or was to, as long as it is half made: then nobody knows its init yet.
+    pub creator: Option<Identity>,
     /// Its cgroup; `None` where it has none of its own.
     pub group: Option<Box<dyn Group>>,
     /// The bundle's annotations.
@@ -171,8 +173,15 @@ impl Target {
         // A number may have changed hands between the list and the descriptor. What we hold now and
         // find in the list again is the container's.
         let still: HashSet<i32> = self.pids()?.into_iter().collect();
-        held.retain(|process| still.contains(&process.pid()));
+        held.retain(|process| still.contains(&process.pid()) && !self.is_stranger(process.pid()));
         Ok((held, missed))
+    }
+
+    /// Whether a process of the container's cgroup is none of its own: one of another container, whose cgroup
+    /// is nested in this one, or somebody that was put there. Init's end does not end it.
+    fn is_stranger(&self, pid: i32) -> bool {
+        self.pid_namespace == PidNamespace::Own
+            && self.namespace_inode.is_some_and(|ns| procfs::is_in_pid_namespace(pid, ns) == Some(false))
     }
 
     /// Whether a process that we hold is one of the container's.

@@ -2,7 +2,7 @@
 //!
 //! Owns: the translation. Must not: signal anything.
 
-use runsig_runtime::{Container, Status};
+use runsig_runtime::{Container, Phase, Status};
 use runsig_signal::{Target, group};
 
 use crate::failure::Result;
@@ -16,6 +16,7 @@ pub(crate) fn of(container: &Container) -> Target {
         pid_namespace: state.pid_namespace,
         namespace_inode: state.pid_namespace_inode,
         created: false,
+        creator: (state.phase == Phase::Creating).then_some(state.creator),
         group: group::of(&state.cgroup),
         annotations: state.annotations.clone(),
         resident: state.resident,

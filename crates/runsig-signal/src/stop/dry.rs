@@ -38,7 +38,7 @@ pub struct DryRun {
 /// When its processes cannot be listed.
 pub fn dry_run(request: &Request<'_>) -> Result<DryRun> {
     let (target, policy) = (request.target, &request.policy);
-    let plan = if target.created { StopPlan::kill() } else { policy.plan.clone() };
+    let plan = request.plan();
     let first = plan.stages().first().map_or(Signal::TERM, |stage| stage.signal);
     Ok(DryRun {
         id: target.id.clone(),

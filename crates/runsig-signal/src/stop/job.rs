@@ -13,7 +13,7 @@ use crate::broadcast::{self, Whom};
 use crate::deliver::{self, living_children};
 use crate::disposition;
 use crate::error::{Error, Result};
-use crate::identity::Life;
+use crate::identity::{self, Life};
 use crate::names::Signal;
 use crate::plan::{KILL_WAIT, Stage, StopPlan};
 use crate::policy::{OnDropped, StopScope};
@@ -27,6 +27,8 @@ const SETTLE: Duration = Duration::from_millis(20);
 /// How often a signal is forwarded to children that a deaf init starts anew. A shell that loops
 /// would go on for ever.
 const FORWARDS: u32 = 3;
+/// Why those are killed whom init has left.
+const LEFT: &str = "init has ended: its container's other processes are killed";
 
 /// What the container is waited for to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,15 +64,10 @@ pub(super) struct Job<'a> {
 impl<'a> Job<'a> {
     pub(super) fn new(request: &'a Request<'a>) -> Self {
         let own = request.target.pid_namespace == PidNamespace::Own;
-        let plan = match request.target.created {
-            // Nothing of the bundle runs yet that could be asked.
-            true => StopPlan::kill(),
-            false => request.policy.plan.clone(),
-        };
         Self {
             target: request.target,
             policy: &request.policy,
-            plan,
+            plan: request.plan(),
             next_stage: 0,
             signal: None,
             wait: Duration::ZERO,
@@ -110,14 +107,11 @@ impl<'a> Job<'a> {
     }
     fn try_begin(&mut self, observer: &mut dyn Observer) -> Result<()> {
         match self.target.find_init()? {
-            None => {
-                self.watch.refresh(self.target)?;
-                if self.watch.anybody_alive() {
-                    return self.kill_leftovers(observer);
-                }
+            None if self.target.creator.is_none() && self.target.pid_namespace == PidNamespace::Own => {
                 self.finish(Outcome::AlreadyStopped, observer);
                 Ok(())
             }
+            None => self.begin_without_init(observer),
             Some((init, Life::Running)) => {
                 self.watch.add_init(init);
                 self.start_stage(observer)
@@ -129,6 +123,23 @@ impl<'a> Job<'a> {
                 Ok(())
             }
         }
+    }
+
+    /// Nobody zaps the others where init had no PID namespace of its own, or none yet.
+    fn begin_without_init(&mut self, observer: &mut dyn Observer) -> Result<()> {
+        self.watch.refresh(self.target)?;
+        let outcome = match &self.target.creator {
+            Some(_) if self.watch.anybody_left() => {
+                return self.kill_leftovers("it is half made: its processes are killed", observer);
+            }
+            None if self.watch.anybody_left() => return self.kill_leftovers(LEFT, observer),
+            Some(creator) if !identity::has_ended(creator)? => {
+                Outcome::Failed { error: "is being created, and nothing of it runs yet".to_owned() }
+            }
+            _ => Outcome::AlreadyStopped,
+        };
+        self.finish(outcome, observer);
+        Ok(())
     }
 
     /// The next stage of the plan; after the last, whoever lives is reported.
@@ -158,7 +169,7 @@ impl<'a> Job<'a> {
         self.settle = None;
     }
     fn send_stage(&mut self, signal: Signal, observer: &mut dyn Observer) -> Result<()> {
-        if self.policy.scope == StopScope::Init || !self.watch.others_alive() {
+        if self.policy.scope == StopScope::Init || !(self.watch.others_alive() || self.watch.unwatched > 0) {
             return self.signal_init(signal, false, observer);
         }
         broadcast::broadcast(self.target, signal, Whom::Others)?;
@@ -254,9 +265,9 @@ impl<'a> Job<'a> {
         Ok(())
     }
 
-    /// Init has ended and others live: in a PID namespace of others nobody zaps them.
-    fn kill_leftovers(&mut self, observer: &mut dyn Observer) -> Result<()> {
-        self.note("init has ended: its container's other processes are killed", observer);
+    /// Kills who lives without an init.
+    fn kill_leftovers(&mut self, why: &str, observer: &mut dyn Observer) -> Result<()> {
+        self.note(why, observer);
         self.signal = Some(Signal::KILL);
         match &self.target.group {
             Some(group) => group.kill_all()?,
@@ -268,6 +279,7 @@ impl<'a> Job<'a> {
         }
         self.watch.note_sent(Signal::KILL, |_, _| true);
         self.ending();
+        self.look_again();
         self.sent(Signal::KILL, "everybody", observer);
         Ok(())
     }
@@ -312,21 +324,35 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// Init has ended. In its own PID namespace so has everybody else.
+    /// Init has ended. In its own PID namespace so has everybody else; who still lives in its cgroup is no
+    /// process of the container, and no business of ours.
     fn after_init(&mut self, observer: &mut dyn Observer) -> Result<()> {
         self.collect(|_| true, observer);
-        if self.phase != Phase::Ending {
-            self.watch.refresh(self.target)?;
-            if self.watch.anybody_alive() {
-                return self.kill_leftovers(observer);
-            }
+        if self.target.pid_namespace == PidNamespace::Own && self.target.creator.is_none() {
+            self.watch.forget_the_living();
+            self.finish(Outcome::Stopped, observer);
+            return Ok(());
         }
-        if !self.watch.anybody_alive() {
+        // Who there was no descriptor for is seen only by looking again; the ended have made room.
+        if self.phase != Phase::Ending || (!self.watch.anybody_alive() && self.watch.unwatched > 0) {
+            self.watch.refresh(self.target)?;
+        }
+        let left = self.watch.anybody_left();
+        if self.phase != Phase::Ending && left {
+            return self.kill_leftovers(LEFT, observer);
+        }
+        if !left {
             self.finish(Outcome::Stopped, observer);
         } else if monotonic_ns() >= self.deadline {
             self.still_running(observer);
+        } else {
+            self.look_again();
         }
         Ok(())
+    }
+    /// Those that no descriptor is left for say nothing when they end.
+    fn look_again(&mut self) {
+        self.settle = (!self.watch.anybody_alive()).then(|| after(SETTLE));
     }
 
     /// Those we knew of have ended; others may have come since.

@@ -18,6 +18,7 @@ pub use dry::{DryRun, dry_run};
 pub use report::{ContainerReport, End, Outcome, ProcessReport, Report, Sent};
 
 use crate::names::Signal;
+use crate::plan::StopPlan;
 use crate::policy::StopPolicy;
 use crate::target::Target;
 use job::Job;
@@ -29,6 +30,16 @@ pub struct Request<'a> {
     pub target: &'a Target,
     /// How.
     pub policy: StopPolicy,
+}
+
+impl Request<'_> {
+    /// The stages. Of one that has not been started nothing runs yet that could be asked.
+    fn plan(&self) -> StopPlan {
+        match self.target.created || self.target.creator.is_some() {
+            true => StopPlan::kill(),
+            false => self.policy.plan.clone(),
+        }
+    }
 }
 
 /// Something that happened.

@@ -90,6 +90,14 @@ impl Watch {
     pub(super) fn anybody_alive(&self) -> bool {
         self.alive().next().is_some()
     }
+    /// Whether anybody is alive, or was when there was no descriptor to watch it with.
+    pub(super) fn anybody_left(&self) -> bool {
+        self.anybody_alive() || self.unwatched > 0
+    }
+    /// Takes those who live out of the report: they are none of the container's.
+    pub(super) fn forget_the_living(&mut self) {
+        self.all.retain(|watched| watched.report.end.is_some());
+    }
     pub(super) fn any_alive_of(&self, pids: &[i32]) -> bool {
         self.alive().any(|watched| pids.contains(&watched.report.pid))
     }

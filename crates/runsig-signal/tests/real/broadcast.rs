@@ -167,6 +167,7 @@ pub(crate) fn user_namespace() {
         pid_namespace: PidNamespace::Own,
         namespace_inode: procfs::pid_namespace(pid),
         created: false,
+        creator: None,
         group: None,
         annotations: Default::default(),
         resident: None,

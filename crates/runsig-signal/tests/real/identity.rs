@@ -48,6 +48,7 @@ pub(crate) fn recycled_inside() {
         pid_namespace: PidNamespace::Own,
         namespace_inode: None,
         created: false,
+        creator: None,
         group: None,
         annotations: Default::default(),
         resident: None,

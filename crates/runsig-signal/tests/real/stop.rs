@@ -229,6 +229,7 @@ pub(crate) fn second_wins() {
         pid_namespace: PidNamespace::Own,
         namespace_inode: None,
         created: false,
+        creator: None,
         group: None,
         annotations: Default::default(),
         resident: None,

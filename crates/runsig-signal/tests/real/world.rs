@@ -139,6 +139,7 @@ pub(crate) fn start_in(command: &[&str], namespace: PidNamespace, kind: Group) -
         pid_namespace: namespace,
         namespace_inode,
         created: false,
+        creator: None,
         group: cgroup.as_ref().and_then(|cgroup| group::of(cgroup.cgroup.paths())),
         annotations: BTreeMap::new(),
         resident: None,

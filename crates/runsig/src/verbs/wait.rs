@@ -1,5 +1,6 @@
 //! `wait`: until the container has ended.
 
+use runsig_runtime::Status;
 use runsig_signal::wait::{self, Waited};
 
 use super::run::exit_code;
@@ -12,7 +13,11 @@ use crate::target;
 /// Prints and returns init's exit code.
 pub(super) fn wait(session: &Session<'_>, args: &Args) -> Result<u8> {
     let id = args.only_id()?;
-    let target = target::of(&session.load(id)?);
+    let container = session.load(id)?;
+    let target = target::of(&container);
+    if target.creator.is_some() && container.status()? == Status::Creating {
+        return Err(Failure::new(format!("container {id} is being created: it has no init yet")));
+    }
     let Waited::Ended(status) = wait::wait(&target, None)? else {
         return Err(Failure::new("the wait was interrupted"));
     };
