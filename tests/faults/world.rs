@@ -14,10 +14,16 @@ pub(crate) fn sleeper() -> Bundle {
     Bundle::script("echo up > /up; sleep 1000; true")
 }
 
+/// Not only until `/up` is there: a bundle that is removed then takes `sleep` away before it is executed.
+fn wait_until_it_sleeps(container: &Container) {
+    let _ = container.wait_for_file("/up");
+    let _ = container.wait_for_command("sleep 1000");
+}
+
 /// A running container, its program started.
 pub(crate) fn running() -> Container {
     let container = Container::running(sleeper());
-    let _ = container.wait_for_file("/up");
+    wait_until_it_sleeps(&container);
     container
 }
 
@@ -25,7 +31,7 @@ pub(crate) fn running() -> Container {
 pub(crate) fn bring_up(container: &Container) {
     container.create().ok();
     container.start().ok();
-    let _ = container.wait_for_file("/up");
+    wait_until_it_sleeps(container);
 }
 
 /// Creates and starts a [`sleeper`], and kills it: it is `stopped` afterwards, and still there.

@@ -12,7 +12,7 @@ use crate::world::{
 
 /// The tests of this file.
 pub const CASES: &[Case] = cases![
-    V2 "stop": deaf_shell_in_under_100_ms, deaf_and_alone, deaf_with_kill, deaf_with_warn_waits, deaf_loop, handler_ends_it,
+    V2 "stop": deaf_shell_in_under_100_ms, deaf_and_alone, deaf_with_kill, deaf_with_warn_waits, deaf_loop, handler_ends_it, stopped_by_a_signal,
         stages_in_turn, timeout_is_the_stop_signals, own_stop_signal, own_plan, all_get_it, others_first,
         others_first_with_stubborn_ones, plan_without_kill, plan_of_kill, paused_one, created_one, stopped_one,
         host_namespace, zapped_are_told, exit_code_of_init;
@@ -97,6 +97,21 @@ fn handler_ends_it() {
     assert_eq!(sent(init(&report)), vec!["SIGTERM"], "{report:#}");
     assert_exit_code(&report, 3);
     assert_end(&report, init(&report), json!({"how": "exited", "code": 3}));
+}
+
+/// It acts on nothing while it is stopped: it is sent the signal and told to go on.
+fn stopped_by_a_signal() {
+    let container = up(HANDLES);
+    container.kill("STOP").ok();
+    wait::expect("the stop", || runsig_tests::procs::state(container.pid()) == Some('T'));
+    let report = stopped(&container, &["--timeout", "30s"]);
+    assert_eq!(report["notes"][0], "continued to act on SIGTERM: a signal had stopped it", "{report:#}");
+    assert_eq!(sent(init(&report)), vec!["SIGTERM"], "{report:#}");
+    assert_exit_code(&report, 3);
+    // Whoever asks for a stop of that kind gets it.
+    let container = up(IGNORES);
+    let report = stopped(&container, &["--plan", "STOP:100ms,KILL"]);
+    assert_eq!(sent(init(&report)), vec!["SIGSTOP", "SIGKILL"], "{report:#}");
 }
 
 fn stages_in_turn() {

@@ -11,7 +11,7 @@ use super::watch::Watch;
 use super::{Event, Observer, Progress, Request, after};
 use crate::broadcast::{self, Whom};
 use crate::deliver::{self, living_children};
-use crate::disposition;
+use crate::disposition::{self, DefaultAction};
 use crate::error::{Error, Result};
 use crate::identity::{self, Life};
 use crate::names::Signal;
@@ -173,7 +173,7 @@ impl<'a> Job<'a> {
             return self.signal_init(signal, false, observer);
         }
         broadcast::broadcast(self.target, signal, Whom::Others)?;
-        self.watch.note_sent(signal, |_, init| !init);
+        self.reached(signal, |_, init| !init, observer)?;
         self.sent(signal, "everybody but init", observer);
         if self.policy.scope == StopScope::All {
             return self.signal_init(signal, true, observer);
@@ -212,7 +212,7 @@ impl<'a> Job<'a> {
         if let Some(init) = self.watch.init() {
             init.send(signal)?;
         }
-        self.watch.note_sent(signal, |_, init| init);
+        self.reached(signal, |_, init| init, observer)?;
         self.phase = Phase::Init;
         self.sent(signal, "init", observer);
         Ok(())
@@ -230,7 +230,7 @@ impl<'a> Job<'a> {
         self.watch.refresh(self.target)?;
         if let (false, Some(init)) = (have_it, self.watch.init()) {
             let reached = deliver::forward(init, signal)?;
-            self.watch.note_sent(signal, |pid, _| reached.contains(&pid));
+            self.reached(signal, |pid, _| reached.contains(&pid), observer)?;
             self.note(&format!("init has no handler for {signal}: its children get it instead"), observer);
             self.sent(signal, "init's children", observer);
         }
@@ -366,7 +366,7 @@ impl<'a> Job<'a> {
                 process.send(signal)?;
             }
         }
-        self.watch.note_sent(signal, |pid, _| fresh.contains(&pid));
+        self.reached(signal, |pid, _| fresh.contains(&pid), observer)?;
         if !fresh.is_empty() && monotonic_ns() < self.deadline {
             return Ok(());
         }
@@ -409,6 +409,25 @@ impl<'a> Job<'a> {
         for ended in self.watch.collect(ready) {
             observer.event(&self.target.id, &Event::Ended(&ended));
         }
+    }
+    /// Notes whom a stage's signal was sent to, and lets those of them go on that were stopped: they act on
+    /// nothing before.
+    fn reached(
+        &mut self,
+        signal: Signal,
+        which: impl Fn(i32, bool) -> bool,
+        observer: &mut dyn Observer,
+    ) -> Result<()> {
+        self.watch.note_sent(signal, &which);
+        if matches!(disposition::default_action(signal), DefaultAction::Stop) {
+            return Ok(());
+        }
+        let woken =
+            self.watch.stopped(&which).try_fold(0, |count, one| one.send(Signal::CONT).map(|_| count + 1))?;
+        if woken > 0 {
+            self.note(&format!("continued to act on {signal}: a signal had stopped it"), observer);
+        }
+        Ok(())
     }
     fn sent(&mut self, signal: Signal, to: &'static str, observer: &mut dyn Observer) {
         observer.event(&self.target.id, &Event::Sent { signal, to, wait: self.wait });

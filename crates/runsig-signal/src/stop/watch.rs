@@ -12,7 +12,7 @@ use super::report::{End, ProcessReport, Sent};
 use crate::error::Result;
 use crate::identity::{Life, ProcessFd};
 use crate::names::Signal;
-use crate::procfs::{self, Status};
+use crate::procfs::{self, Stat, Status};
 use crate::target::Target;
 
 #[derive(Debug)]
@@ -113,6 +113,12 @@ impl Watch {
                 watched.report.sent.push(Sent { signal, at_ms });
             }
         }
+    }
+    /// Those of the living whom `which` picks that a signal has stopped (SIGSTOP, a Ctrl-Z).
+    pub(super) fn stopped(&self, which: impl Fn(i32, bool) -> bool) -> impl Iterator<Item = &ProcessFd> {
+        let picked = self.alive().filter(move |watched| which(watched.report.pid, watched.report.init));
+        let stopped = picked.filter(|one| Stat::of(one.report.pid).is_some_and(|stat| stat.state == 'T'));
+        stopped.map(|watched| &watched.process)
     }
     /// Notes who has ended among those with a descriptor that `ready` picks. Returns their reports.
     pub(super) fn collect(&mut self, ready: impl Fn(i32) -> bool) -> Vec<ProcessReport> {
