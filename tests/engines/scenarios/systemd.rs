@@ -36,7 +36,11 @@ fn scopes(s: &Session<'_>) -> Vec<String> {
     let names = names.filter_map(|dir| Some(dir.file_name()?.to_string_lossy().into_owned()));
     let mut scopes: Vec<String> =
         names.filter(|name| name.ends_with(".scope") && !name.contains("conmon")).collect();
-    scopes.sort();
+    // Their names are the engine's, and different each time: what they are asked to be orders them.
+    scopes.sort_by_cached_key(|unit| {
+        let all = properties(unit);
+        all.lines().filter(|line| !line.starts_with("Description=")).collect::<String>()
+    });
     scopes
 }
 
