@@ -21,10 +21,12 @@ struct Options {
     /// Parts of the names of rows; none means all of them.
     only: Vec<String>,
     update: Option<PathBuf>,
+    /// A target that is missed, or cannot be measured, is a failure.
+    strict: bool,
     programs: Vec<PathBuf>,
 }
 
-const USAGE: &str = "usage: runsig-bench [--rounds N] [--only ROW]... [--update FILE] RUNTIME...";
+const USAGE: &str = "usage: runsig-bench [--rounds N] [--only ROW]... [--update FILE] [--strict] RUNTIME...";
 
 fn main() -> ExitCode {
     let result = options().and_then(|options| sandbox::inside().and_then(|inside| go(&options, inside)));
@@ -53,11 +55,12 @@ fn go(options: &Options, inside: bool) -> Result<ExitCode, String> {
     if let Some(file) = &options.update {
         report::update(file, &text, !options.only.is_empty())?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(if table.holds() || !options.strict { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn options() -> Result<Options, String> {
-    let mut options = Options { rounds: 40, only: Vec::new(), update: None, programs: Vec::new() };
+    let mut options =
+        Options { rounds: 40, only: Vec::new(), update: None, strict: false, programs: Vec::new() };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or_else(|| format!("{word} needs a value\n{USAGE}"));
@@ -65,6 +68,7 @@ fn options() -> Result<Options, String> {
             "--rounds" => options.rounds = value()?.parse().map_err(|error| format!("--rounds: {error}"))?,
             "--only" => options.only.push(value()?),
             "--update" => options.update = Some(PathBuf::from(value()?)),
+            "--strict" => options.strict = true,
             flag if flag.starts_with('-') => return Err(format!("unknown flag {flag}\n{USAGE}")),
             program => options.programs.push(PathBuf::from(program)),
         }

@@ -12,6 +12,7 @@ pub(crate) struct Table {
     names: Vec<String>,
     versions: Vec<String>,
     lines: Vec<String>,
+    holds: bool,
 }
 
 const BEGIN: &str = "<!-- bench: begin -->";
@@ -24,7 +25,13 @@ impl Table {
             names: peers.iter().map(|peer| peer.name.clone()).collect(),
             versions: peers.iter().map(|peer| peer.version.clone()).collect(),
             lines: Vec::new(),
+            holds: true,
         }
+    }
+
+    /// Whether every target was measured, and holds.
+    pub(crate) fn holds(&self) -> bool {
+        self.holds
     }
 
     /// Adds the figures of a row.
@@ -44,7 +51,9 @@ impl Table {
             let _ = write!(line, " {} |", cell(ratio, |ratio| format!("{ratio:.2}x")));
         }
         let of_peer = |peer: &str| *medians.get(self.names.iter().position(|name| name == peer)?)?;
-        let _ = write!(line, " {} |", row.target.verdict(own, of_peer));
+        let (verdict, holds) = row.target.verdict(own, of_peer);
+        self.holds &= holds == Some(true);
+        let _ = write!(line, " {verdict} |");
         self.lines.push(line);
     }
 

@@ -31,7 +31,11 @@ pub(crate) enum Target {
 
 impl Target {
     /// The target, and whether it is reached where that can be told.
-    pub(crate) fn verdict(self, own: Option<Sample>, of_peer: impl FnOnce(&str) -> Option<Sample>) -> String {
+    pub(crate) fn verdict(
+        self,
+        own: Option<Sample>,
+        of_peer: impl FnOnce(&str) -> Option<Sample>,
+    ) -> (String, Option<bool>) {
         let (text, holds) = match self {
             Target::Of(peer, share) => (
                 format!("<= {share}x {peer}"),
@@ -39,11 +43,8 @@ impl Target {
             ),
             Target::KiB(bound) => (format!("<= {bound}"), own.map(|own| own.value <= bound)),
         };
-        match holds {
-            None => text,
-            Some(true) => format!("{text}: holds"),
-            Some(false) => format!("{text}: missed"),
-        }
+        let words = holds.map_or("", |holds| if holds { ": holds" } else { ": missed" });
+        (text + words, holds)
     }
 }
 
