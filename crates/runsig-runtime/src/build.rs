@@ -56,9 +56,6 @@ pub(crate) struct Builder<'a> {
     notifies: bool,
 }
 
-/// Makes the container's cgroup and notes what was made.
-///
-/// # Errors
 /// Names the namespaces that the clone was to join, where joining failed.
 fn name_joined<'a>(error: Error, joined: impl Iterator<Item = &'a (u64, OwnedFd, PathBuf)>) -> Error {
     let Error::Init(InitError { op: Op::JoinNamespace, errno, .. }) = error else { return error };
@@ -66,6 +63,9 @@ fn name_joined<'a>(error: Error, joined: impl Iterator<Item = &'a (u64, OwnedFd,
     Error::Init(InitError { op: Op::JoinNamespace, subject: String::new(), detail, errno })
 }
 
+/// Makes the container's cgroup and notes what was made.
+///
+/// # Errors
 /// As [`Cgroup::create`].
 pub(crate) fn make_cgroup(container: &mut Container, plan: &Plan) -> Result<(Cgroup, Creation)> {
     let mut cgroup = Cgroup::new(container.state.cgroup.clone());
